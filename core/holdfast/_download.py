@@ -1,0 +1,213 @@
+"""Fetching: pull each table's pages, store each with its checkpoint, then see who belongs.
+
+Invariants. A page's rows and its checkpoint commit together. A dirty row keeps the user's values;
+only its remote moves. A table that is read anew keeps its rows until the end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from holdfast._engine import Engine
+from holdfast._membership import Membership
+from holdfast._plan import rows
+from holdfast._plan.rows import RowState, image_of
+from holdfast._scopes import TableScope
+from holdfast._store import Writes, equals
+from holdfast._tables import SCOPES, SHADOWS, Image, ScopeState, row_key
+from holdfast.errors import AccessDenied, CheckpointExpired, ProfileError, ProtocolError
+from holdfast.model import Page, Record
+from holdfast.status import Downloaded, Downloading, SyncReport, TableReport
+from holdfast.values import Cell
+
+_logger = logging.getLogger(__name__)
+
+
+class Download:
+    """One run over all tables. Never two at once, and never beside an upload."""
+
+    def __init__(
+        self, engine: Engine, report: SyncReport, refresh: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._engine = engine
+        self._store = engine.store
+        self._membership = Membership(engine)
+        self._refresh = refresh
+        self._report = report
+
+    async def run(self) -> None:
+        """Fetch what is due; a table that cannot be read is reported and the others go on.
+
+        :raises TransportError: the server cannot be reached; what was stored stays stored
+        """
+        for name in list(self._engine.scopes):
+            report = self._report.tables.setdefault(name, TableReport())
+            try:  # the scope is looked up each time: reading one table anew may describe them all
+                await self._table(self._engine.scope(name), report)
+            except (AccessDenied, ProtocolError, ProfileError) as error:
+                report.problem = str(error)
+                await self._note_problem(name, str(error))
+            else:
+                self._engine.events.emit(Downloaded(name, report.received, report.removed))
+
+    async def _table(self, scope: TableScope, report: TableReport) -> None:
+        states = await self._store.scope_states()
+        state = states.get(scope.name) or ScopeState(scope.name)
+        if state.fingerprint != scope.fingerprint:
+            state = await self._restart(scope, state)
+        try:
+            state = await self._pages(scope, state, report)
+        except CheckpointExpired:
+            _logger.info("read anew", extra={"event": "holdfast.scope.rebaselined"})
+            await self._refresh()  # a void checkpoint may mean that the table has changed
+            scope = self._engine.scope(scope.name)
+            state = await self._restart(scope, state)
+            state = await self._pages(scope, state, report)
+        if state.membership_due:
+            self._engine.links_noted.discard(scope.name)
+            await self._membership.links(scope, state, report)
+            state = replace(state, membership_due=False)
+        await self._finish(state)
+
+    async def _restart(self, scope: TableScope, state: ScopeState) -> ScopeState:
+        """Start reading everything, under the rows that are there."""
+        restarted = state.restarted(scope.fingerprint)
+        expected = await self._engine.transport.count(scope.scope)
+        return replace(restarted, expected=expected, membership_due=bool(scope.links))
+
+    async def _finish(self, state: ScopeState) -> None:
+        async with self._store.lock:
+            due = state.membership_due or state.table in self._engine.links_noted
+            state = replace(state, complete=True, membership_due=due, problem=None)
+            writes = Writes()
+            writes.put(SCOPES, replace(state, last_sync=self._engine.now()).record())
+            await self._store.commit(writes)
+
+    async def _note_problem(self, table: str, problem: str) -> None:
+        state = (await self._store.scope_states()).get(table) or ScopeState(table)
+        writes = Writes()
+        writes.put(SCOPES, replace(state, problem=problem).record())
+        await self._commit(writes)
+
+    async def _commit(self, writes: Writes) -> None:
+        async with self._store.lock:
+            await self._store.commit(writes)
+
+    # --- pages --------------------------------------------------------------------------------
+
+    async def _pages(self, scope: TableScope, state: ScopeState, report: TableReport) -> ScopeState:
+        nothing_yet = state.checkpoint is None and not state.complete
+        pages = self._engine.transport.pull(scope.scope, state.checkpoint)
+        async with aclosing(pages):  # type: ignore[type-var]  # every async generator can be closed
+            async for page in pages:
+                state = await self._page(scope, state, page, report, nothing_yet=nothing_yet)
+                self._engine.events.emit(_progress(state, report))
+        if state.baseline:
+            await self._membership.sweep(scope, state, report)
+            state = replace(state, baseline=False)
+        return state
+
+    async def _page(
+        self,
+        scope: TableScope,
+        state: ScopeState,
+        page: Page,
+        report: TableReport,
+        *,
+        nothing_yet: bool,
+    ) -> ScopeState:
+        """Store one page and the checkpoint behind it in one transaction."""
+        async with self._store.lock:
+            writes = Writes()
+            dirty = await self._dirty(scope, page)
+            news = page.records if state.baseline else await self._news(scope, page.records)
+            gone = await self._records(scope, state, news, dirty, writes)
+            gone.extend(row_id for row_id in page.tombstones if row_id not in dirty)
+            self._see_dirty(scope, state, page, dirty, writes)
+            if gone and not nothing_yet:
+                present = await self._store.storage.read(scope.name, gone)
+                writes.delete(scope.name, *(str(record[0]) for record in present))
+                report.removed += len(present)
+            if news or page.tombstones:
+                await self._engine.links_due([scope.name], writes)
+            received = state.received + len(page.records) if state.baseline else state.received
+            due = state.membership_due or scope.name in self._engine.links_noted
+            state = replace(
+                state, checkpoint=page.checkpoint, received=received, membership_due=due
+            )
+            writes.put(SCOPES, state.record())
+            await self._store.commit(writes)
+        report.received += len(news)
+        return state
+
+    async def _news(self, scope: TableScope, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records whose version is not here yet; our own echoes change nothing."""
+        ids = [str(record[0]) for record in records]
+        at = len(scope.schema.fields)
+        here = {
+            stored[0]: stored[at]
+            for stored in await self._store.storage.read(scope.name, ids)
+            if scope.admits(int(str(stored[at + 2] or 0)))  # else: it came from here and must go
+        }
+        return [record for record in records if here.get(record[0]) != record[at]]
+
+    async def _dirty(self, scope: TableScope, page: Page) -> dict[str, RowState]:
+        """Return the rows of a page that have unsettled ops."""
+        if not await self._store.count(SHADOWS, equals("table_name", scope.name)):
+            return {}
+        ids = [str(record[0]) for record in page.records] + list(page.tombstones)
+        keys = [row_key(scope.name, row_id) for row_id in ids]
+        found = [str(record[2]) for record in await self._store.storage.read(SHADOWS, keys)]
+        return await self._store.rows(scope.schema, found)
+
+    async def _records(
+        self,
+        scope: TableScope,
+        state: ScopeState,
+        records: Sequence[Record],
+        dirty: dict[str, RowState],
+        writes: Writes,
+    ) -> list[str | int]:
+        """Put the clean rows that belong here; return the ids of those that do not."""
+        if scope.takes_everything:
+            tail: tuple[Cell, ...] = (state.generation, scope.filter_bit, False)
+            writes.put(scope.name, *((*r, *tail) for r in records if r[0] not in dirty))
+            return []
+        gone: list[str | int] = []
+        rules = await self._membership.rules(scope, records)
+        for record, bits in zip(records, rules, strict=True):
+            if record[0] in dirty:
+                continue
+            if scope.admits(bits):
+                writes.put(scope.name, (*record, state.generation, bits, False))
+            else:
+                gone.append(str(record[0]))
+        return gone
+
+    def _see_dirty(
+        self,
+        scope: TableScope,
+        state: ScopeState,
+        page: Page,
+        dirty: dict[str, RowState],
+        writes: Writes,
+    ) -> None:
+        seen: dict[str, Image | None] = {
+            row_id: None for row_id in page.tombstones if row_id in dirty
+        }
+        for record in page.records:
+            if record[0] in dirty:
+                seen[str(record[0])] = image_of(scope.schema, record)
+        for row_id, image in seen.items():
+            after = rows.seen(dirty[row_id], image, state.generation)
+            writes.row(dirty[row_id], after, self._engine.now())
+
+
+def _progress(state: ScopeState, report: TableReport) -> Downloading:
+    """Return how far a first reading has come, or how much a later one has brought."""
+    if state.baseline:
+        return Downloading(state.table, state.received, state.expected)
+    return Downloading(state.table, report.received, None)

@@ -1,0 +1,232 @@
+"""What a person settles: issues are retried, discarded or decided; settled conflicts come back.
+
+Invariant: an issue leaves together with the change that settles it. Whatever brings a loser back is
+an ordinary local edit, made on the row as it is now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from holdfast._engine import Engine, moment
+from holdfast._plan import rows
+from holdfast._plan.conflicts import history, row_of
+from holdfast._plan.rows import Cells, RowState, changed_columns
+from holdfast._store import Writes
+from holdfast._tables import HISTORY, ISSUES, HistoryState, Image, IssueKind, IssueState
+from holdfast.errors import IssueNotFound
+from holdfast.model import KeepLocal, KeepRemote, Op, OpKind, OpState, Policy, Resolution, Row
+from holdfast.schema import ColumnType, TableSchema
+from holdfast.status import HistoryEntry, Issue
+from holdfast.values import Change, from_cells
+
+Transition: TypeAlias = Callable[[RowState, IssueState], RowState]
+#: What stands in the history in place of a policy's name when a person has decided.
+A_PERSON: Final = "a person"
+
+
+class Issues:
+    """Reads and settles the issues and the history of a replica."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._store = engine.store
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def list(self) -> list[Issue]:
+        """Return the open issues, oldest first."""
+        states = sorted(await self._store.issues(), key=lambda state: (state.raised, state.id))
+        return [await self._issue(state) for state in states]
+
+    async def get(self, issue_id: str) -> Issue:
+        """Return one issue.
+
+        :raises IssueNotFound: there is none
+        """
+        return await self._issue(await self._open(issue_id))
+
+    async def history(self, limit: int) -> Sequence[HistoryEntry]:
+        """Return the settled conflicts, newest first."""
+        entries = [entry async for entry in self._store.history()]
+        entries.sort(key=lambda entry: (entry.settled, entry.id), reverse=True)
+        return [self._entry(entry) for entry in entries[:limit]]
+
+    async def _issue(self, state: IssueState) -> Issue:
+        schema = self._engine.schema(state.table)
+        row = await self._store.row(schema, state.row_id)
+        base = row.base.cells if row.base else None
+        raised = moment(state.raised)
+        assert raised is not None
+        return Issue(
+            id=state.id,
+            kind=state.kind.value,
+            table=state.table,
+            row_id=state.row_id,
+            message=state.message,
+            code=state.code,
+            raised=raised,
+            base=row_of(schema, row.base),
+            mine=None if row.local is None else Row(schema, row.local, pending=row.dirty),
+            theirs=row_of(schema, row.remote),
+            columns=tuple(sorted(changed_columns(schema, base, row.local))),
+            ops=state.ops,
+        )
+
+    def _entry(self, entry: HistoryState) -> HistoryEntry:
+        schema = self._engine.schema(entry.table)
+        settled = moment(entry.settled)
+        assert settled is not None
+        return HistoryEntry(
+            id=entry.id,
+            table=entry.table,
+            row_id=entry.row_id,
+            winner=entry.winner,
+            policy=entry.policy,
+            settled=settled,
+            base=row_of(schema, entry.base),
+            mine=row_of(schema, entry.mine),
+            theirs=row_of(schema, entry.theirs),
+            columns=entry.changed,
+        )
+
+    async def _open(self, issue_id: str) -> IssueState:
+        for state in await self._store.issues():
+            if state.id == issue_id:
+                return state
+        raise IssueNotFound(issue_id)
+
+    # --- settling -----------------------------------------------------------------------------
+
+    async def retry(self, issue_id: str) -> None:
+        """Let the ops of an issue be sent again.
+
+        :raises IssueNotFound: there is none
+        """
+        await self._settle(issue_id, lambda row, issue: rows.released(row, issue.ops))
+
+    async def discard(self, issue_id: str) -> None:
+        """Drop the ops of an issue; the row becomes the server's, with what is left on top.
+
+        :raises IssueNotFound: there is none
+        """
+        await self._settle(issue_id, self._dropped, KeepRemote())
+
+    async def take_mine(self, entry_id: str) -> None:
+        """Let what was typed here win: in an issue by sending it, after the fact by editing anew.
+
+        :raises IssueNotFound: there is neither an issue nor a settled conflict with this id
+        """
+        entry = await self._store.history_entry(entry_id)
+        if entry is not None:
+            await self._bring_back(entry, entry.mine)
+            return
+        await self._settle(entry_id, self._kept, KeepLocal())
+
+    async def take_theirs(self, entry_id: str) -> None:
+        """Let the server's row win: in an issue by dropping the ops, after the fact by an edit.
+
+        :raises IssueNotFound: there is neither an issue nor a settled conflict with this id
+        """
+        entry = await self._store.history_entry(entry_id)
+        if entry is not None:
+            await self._bring_back(entry, entry.theirs)
+            return
+        await self.discard(entry_id)
+
+    @property
+    def _author(self) -> rows.Author:
+        return self._engine.author
+
+    def _dropped(self, row: RowState, issue: IssueState) -> RowState:
+        """Drop all ops of a conflict, since they were made on the row that loses."""
+        ops = [op.id for op in row.ops] if issue.kind is IssueKind.CONFLICT else issue.ops
+        return rows.discard(row, ops, self._author)
+
+    def _kept(self, row: RowState, issue: IssueState) -> RowState:
+        if issue.kind is IssueKind.CONFLICT:
+            return rows.keep_local(row, self._author)
+        return rows.released(row, issue.ops)
+
+    async def _settle(
+        self, issue_id: str, transition: Transition, decision: Resolution | None = None
+    ) -> None:
+        """Change the row and close its issue in one commit; what a decision gives up is kept."""
+        self._engine.must_own()
+        async with self._store.lock:
+            issue = await self._open(issue_id)
+            before = await self._store.row(self._engine.schema(issue.table), issue.row_id)
+            writes = Writes()
+            after = before
+            if before.dirty:
+                after = transition(before, issue)
+                if decision is not None and issue.kind is IssueKind.CONFLICT:
+                    writes.put(HISTORY, self._decided(before, decision).record())
+            for other in await self._store.issues_of(issue.table, issue.row_id):
+                open_ops = {op.id for op in after.ops if op.state is OpState.HELD}
+                if other.id == issue.id or not open_ops & set(other.ops):
+                    writes.delete(ISSUES, other.id)
+            await self._engine.commit_rows([(before, after)], writes)
+
+    def _decided(self, row: RowState, decision: Resolution) -> HistoryState:
+        entry_id = self._engine.environment.ids.new()
+        now = self._engine.now()
+        return history(row, decision, Policy(A_PERSON), entry_id=entry_id, now=now)
+
+    async def _bring_back(self, entry: HistoryState, image: Image | None) -> None:
+        """Edit the row as it is now into what it was then; only the conflict's columns."""
+        self._engine.must_own()
+        async with self._store.lock:
+            schema = self._engine.schema(entry.table)
+            before = await self._store.row(schema, entry.row_id)
+            edit = self._edit_towards(schema, entry, before, image)
+            if edit is None:
+                raise IssueNotFound(entry.id, "the row already is as wanted")
+            kind, changes = edit
+            op = Op(
+                id=self._engine.environment.ids.new(),
+                sequence=await self._store.next_sequence(),
+                kind=kind,
+                table=entry.table,
+                row_id=entry.row_id,
+                changes=changes,
+                created=self._engine.now(),
+            )
+            writes = Writes()
+            writes.row(before, rows.edit(before, op, self._author), self._engine.now())
+            await self._store.commit(writes)
+
+    def _edit_towards(
+        self,
+        schema: TableSchema,
+        entry: HistoryState,
+        before: RowState,
+        image: Image | None,
+    ) -> tuple[OpKind, dict[str, Change]] | None:
+        if image is None:
+            return None if before.local is None else (OpKind.DELETE, {})
+        if before.local is None:
+            return OpKind.CREATE, _writable(schema, image.cells, creating=True)
+        wanted = _writable(schema, image.cells, creating=False)
+        now = before.local
+        changes = {
+            name: change
+            for name, change in wanted.items()
+            if name in entry.changed and from_cells(schema.by_name[name], now) != change
+        }
+        return (OpKind.UPDATE, changes) if changes else None
+
+
+def _writable(schema: TableSchema, cells: Cells, *, creating: bool) -> dict[str, Change]:
+    changes: dict[str, Change] = {}
+    for column in schema.columns:
+        may = column.creatable if creating else column.updatable
+        if not may or column.name == schema.primary_id:
+            continue
+        if column.type in (ColumnType.FILE, ColumnType.IMAGE):
+            continue
+        change = from_cells(column, cells)
+        if change is not None or not creating:
+            changes[column.name] = change
+    return changes

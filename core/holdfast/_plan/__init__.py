@@ -1,0 +1,1 @@
+"""Every decision of the engine, as pure functions over values: no I/O, no clock, no randomness."""

@@ -1,0 +1,304 @@
+"""One row between here and the server, as a state machine of pure functions.
+
+A row is *clean* when it has no unsettled ops: then what the user sees is what the server had.
+Otherwise it is *dirty*: ``base`` is the server's row that the first op was made on and stays where
+it is, ``remote`` is the newest server row seen, and what the user sees is the ops laid over one of
+them. Every transition keeps this; writing the difference of two states is the caller's only task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from holdfast._tables import Image, Place
+from holdfast.model import Op, OpKind, OpState, Record
+from holdfast.schema import ColumnType, Fill, TableSchema
+from holdfast.values import Cell, Change, Reference, from_cells, to_cells
+
+Cells = Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """All that is known of one row. ``local`` is None when the user does not see it.
+
+    ``settled`` collects the ops that left the outbox in this transition, and where they went.
+    """
+
+    schema: TableSchema
+    row_id: str
+    local: Cells | None = None
+    base: Image | None = None
+    remote: Image | None = None
+    moved: bool = False
+    ops: tuple[Op, ...] = ()
+    generation: int = 0
+    rules: int = 0
+    settled: tuple[tuple[Op, Place], ...] = ()
+
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return self.schema.name
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there are unsettled ops."""
+        return bool(self.ops)
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who writes locally: what the server will put into new rows."""
+
+    user: str
+    table: str = "systemuser"
+
+
+def image_of(schema: TableSchema, record: Record) -> Image:
+    """Return a server record as an image."""
+    names = [f.name for f in schema.fields]
+    version = record[len(names)]
+    return Image(dict(zip(names, record, strict=False)), None if version is None else str(version))
+
+
+# --- laying ops over a row --------------------------------------------------------------------
+
+
+def overlay(
+    schema: TableSchema, under: Cells | None, ops: Sequence[Op], author: Author
+) -> Cells | None:
+    """Return the row as the user sees it: the ops, in order, over the server's row."""
+    cells = under
+    for op in ops:
+        match op.kind:
+            case OpKind.CREATE:
+                cells = {**_new_row(schema, op, author), **_flat(schema, op.changes, {})}
+            case OpKind.UPDATE if cells is not None:
+                cells = {**cells, **_flat(schema, op.changes, cells)}
+            case OpKind.DELETE:
+                cells = None
+            case _:
+                pass
+    return cells
+
+
+def _flat(schema: TableSchema, changes: Mapping[str, Change], under: Cells) -> dict[str, Cell]:
+    flat: dict[str, Cell] = {}
+    for name, change in changes.items():
+        column = schema.column(name)
+        if column is None:
+            continue
+        cells = dict(zip((f.name for f in column.fields), to_cells(column, change), strict=True))
+        if column.name_field and cells[name] == under.get(name):
+            cells[column.name_field] = under.get(column.name_field)  # same row, same name
+        flat.update(cells)
+    return flat
+
+
+def _new_row(schema: TableSchema, op: Op, author: Author) -> dict[str, Cell]:
+    cells: dict[str, Cell] = dict.fromkeys(f.name for f in schema.fields)
+    cells[schema.primary_id] = op.row_id
+    for column in schema.columns:
+        given: Change = column.default
+        if column.fill is Fill.NOW:
+            given = op.created
+        elif column.fill is Fill.CALLER:
+            given = Reference(author.table, author.user)
+        if given is not None:
+            cells.update(_flat(schema, {column.name: given}, {}))
+    return cells
+
+
+# --- transitions --------------------------------------------------------------------------------
+
+
+def edit(state: RowState, op: Op, author: Author) -> RowState:
+    """Lay a new local op on top; the first one fixes the base."""
+    return replace(
+        state,
+        local=overlay(state.schema, state.local, [op], author),
+        ops=(*state.ops, op),
+    )
+
+
+def seen(state: RowState, image: Image | None, generation: int) -> RowState:
+    """Take note of the server's row, None when it is gone; a dirty row keeps the user's values."""
+    if not state.dirty:
+        return _clean(replace(state, base=image, remote=image, moved=False, generation=generation))
+    moved = not _same_version(state.base, image)
+    return replace(state, remote=image, moved=moved, generation=generation)
+
+
+def applied(state: RowState, op: Op, image: Image | None, author: Author) -> RowState:
+    """Settle an op that the server took; edits made meanwhile stay on top.
+
+    Where the server took it but has no row to show, what stays on top has nothing to lie on: that
+    is a conflict with a row that is gone.
+    """
+    rest = tuple(other for other in state.ops if other.id != op.id)
+    settled = (*state.settled, (op, Place.APPLIED))
+    if rest and image is None and op.kind is not OpKind.DELETE:
+        return replace(state, remote=None, moved=True, ops=rest, settled=settled)
+    after = replace(state, base=image, remote=image, moved=False, ops=rest, settled=settled)
+    return _clean(after) if not rest else _laid(after, author)
+
+
+def conflicted(state: RowState, op: Op, image: Image | None) -> RowState:
+    """Note that the server's row is not the one that the op was made on."""
+    return replace(_restated(state, op.id, OpState.PENDING), remote=image, moved=True)
+
+
+def held(state: RowState, op_ids: Sequence[str]) -> RowState:
+    """Let ops wait for a person; the user keeps seeing what was typed."""
+    for op_id in op_ids:
+        state = _restated(state, op_id, OpState.HELD)
+    return state
+
+
+def released(state: RowState, op_ids: Sequence[str]) -> RowState:
+    """Let ops be sent again; what they are held for was the end of their last sending."""
+    ops = tuple(_unsent(op) if op.id in op_ids else op for op in state.ops)
+    return replace(state, ops=ops)
+
+
+def keep_local(state: RowState, author: Author) -> RowState:
+    """Rebase the ops onto the server's row as it was just seen.
+
+    A row that is gone there is created again as the user sees it; a create of a row that exists
+    there becomes an update; a delete goes on.
+    """
+    rebased = replace(state, base=state.remote, moved=False)
+    first = state.ops[0]
+    if state.remote is None and state.local is None:
+        return _clean(_settle_all(rebased, Place.APPLIED))  # gone on both sides: nothing to send
+    if state.remote is None and first.kind is not OpKind.CREATE:
+        again = replace(
+            first, kind=OpKind.CREATE, changes=_creatable(state), state=OpState.PENDING, attempts=0
+        )
+        return _laid(_carried(rebased, again), author)
+    if state.remote is not None and first.kind is OpKind.CREATE:
+        update = replace(first, kind=OpKind.UPDATE, changes=_updatable(state, first), attempts=0)
+        rebased = replace(rebased, ops=(update, *state.ops[1:]))
+    fresh = tuple(replace(op, state=OpState.PENDING, attempts=0) for op in rebased.ops)
+    return _laid(replace(rebased, ops=fresh), author)
+
+
+def keep_remote(state: RowState) -> RowState:
+    """Let the server's row stand; the caller keeps what is lost in the history."""
+    return _clean(_settle_all(replace(state, base=state.remote, moved=False), Place.LOST))
+
+
+def merge(state: RowState, changes: Mapping[str, Change], author: Author) -> RowState:
+    """Lay these changes on top of the server's row; one that is gone is made again with them."""
+    kind, carried = OpKind.UPDATE, dict(changes)
+    if state.remote is None:
+        kind, carried = OpKind.CREATE, {**_creatable(state), **changes}
+    first = replace(state.ops[0], kind=kind, changes=carried, state=OpState.PENDING, attempts=0)
+    rebased = replace(state, base=state.remote, moved=False)
+    return _laid(_carried(rebased, first), author)
+
+
+def discard(state: RowState, op_ids: Sequence[str], author: Author) -> RowState:
+    """Drop these ops by the user's wish; with a create go all that follow it.
+
+    The row becomes the newest server row with what is left on top.
+    """
+    dropped = set(op_ids)
+    if any(op.kind is OpKind.CREATE and op.id in dropped for op in state.ops):
+        dropped = {op.id for op in state.ops}
+    gone = tuple((op, Place.DISCARDED) for op in state.ops if op.id in dropped)
+    rest = tuple(op for op in state.ops if op.id not in dropped)
+    after = replace(state, ops=rest, settled=(*state.settled, *gone))
+    return _clean(after) if not rest else _laid(after, author)
+
+
+def sending(state: RowState, op_id: str) -> RowState:
+    """Note, before a byte leaves, that an op may be on its way."""
+    version = state.base.version if state.base else None
+    ops = tuple(
+        replace(op, state=OpState.SENT, attempts=op.attempts + 1, version=version)
+        if op.id == op_id
+        else op
+        for op in state.ops
+    )
+    return replace(state, ops=ops)
+
+
+def returned(state: RowState, op: Op) -> RowState:
+    """Take back a sending that certainly did not happen."""
+    ops = tuple(_unsent(other) if other.id == op.id else other for other in state.ops)
+    return replace(state, ops=ops)
+
+
+def _unsent(op: Op) -> Op:
+    """Forget the last sending of an op; an earlier one may still have been applied."""
+    state = OpState.SENT if op.attempts > 1 else OpState.PENDING
+    return replace(op, state=state, attempts=max(op.attempts - 1, 0))
+
+
+def _restated(state: RowState, op_id: str, new: OpState) -> RowState:
+    ops = tuple(replace(op, state=new) if op.id == op_id else op for op in state.ops)
+    return replace(state, ops=ops)
+
+
+def _carried(state: RowState, first: Op) -> RowState:
+    """Let one op carry the whole row; the others are settled as part of it."""
+    merged = tuple((op, Place.MERGED) for op in state.ops[1:])
+    return replace(state, ops=(first,), settled=(*state.settled, *merged))
+
+
+def _settle_all(state: RowState, place: Place) -> RowState:
+    gone = tuple((op, place) for op in state.ops)
+    return replace(state, ops=(), settled=(*state.settled, *gone))
+
+
+def _clean(state: RowState) -> RowState:
+    remote = state.remote
+    return replace(state, local=remote.cells if remote else None, base=remote, moved=False)
+
+
+def _laid(state: RowState, author: Author) -> RowState:
+    under = state.base.cells if state.base else None
+    return replace(state, local=overlay(state.schema, under, state.ops, author))
+
+
+def _same_version(one: Image | None, other: Image | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.version == other.version
+
+
+def _creatable(state: RowState) -> dict[str, Change]:
+    """Everything that a create may carry of the row as the user sees it."""
+    cells = state.local or {}
+    changes: dict[str, Change] = {}
+    for column in state.schema.columns:
+        change = from_cells(column, cells)
+        writable = column.creatable and column.name != state.schema.primary_id
+        if change is not None and writable and column.type not in _NOT_WRITTEN:
+            changes[column.name] = change
+    return changes
+
+
+def _updatable(state: RowState, create: Op) -> dict[str, Change]:
+    """Return what an update may carry of a create; the server knows what to do with the rest."""
+    schema = state.schema
+    fixed = {column.name for column in schema.columns if not column.updatable}
+    return {name: change for name, change in create.changes.items() if name not in fixed}
+
+
+_NOT_WRITTEN = frozenset({ColumnType.FILE, ColumnType.IMAGE})
+
+
+def changed_columns(schema: TableSchema, one: Cells | None, other: Cells | None) -> frozenset[str]:
+    """Return the columns whose values differ; all of them where a row exists on one side only."""
+    if one is None and other is None:
+        return frozenset()
+    left, right = one or {}, other or {}
+    return frozenset(
+        column.name
+        for column in schema.columns
+        if from_cells(column, left) != from_cells(column, right)
+    )

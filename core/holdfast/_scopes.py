@@ -1,0 +1,285 @@
+"""What is kept of each table: a profile's rules met with the server's schemas.
+
+Here a profile is checked against the server: tables, columns, filters and relationships, every
+mistake at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+from holdfast.errors import FilterError, PluginError, Problem, ProfileError
+from holdfast.filters import EVERYTHING, Expression, Predicate, columns, predicate
+from holdfast.model import Policy, Scope
+from holdfast.plugins import Plugins
+from holdfast.profile import Profile, TableRule
+from holdfast.schema import ColumnType, Relationship, TableSchema
+
+#: Column names by table.
+Pinned: TypeAlias = Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A row rule ``related``: rows that ``column`` of a kept row of ``source`` points to.
+
+    ``bit`` is set in a row's rules while one does.
+    """
+
+    relationship: Relationship
+    bit: int
+
+    @property
+    def source(self) -> str:
+        """The table whose rows point here."""
+        return self.relationship.referencing
+
+    @property
+    def column(self) -> str:
+        """The lookup column there."""
+        return self.relationship.column
+
+
+@dataclass(frozen=True)
+class TableScope:
+    """One table of the profile. A row's *rules* are bits, one for each row rule that admits it."""
+
+    rule: TableRule
+    scope: Scope
+    visible: TableSchema
+    policy: Policy
+    filter: Expression
+    filter_bit: int
+    links: tuple[Link, ...]
+    test: Predicate
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self.rule.name
+
+    @property
+    def schema(self) -> TableSchema:
+        """The schema with every column that is kept, those that people did not ask for too."""
+        return self.scope.schema
+
+    @cached_property
+    def mask(self) -> int:
+        """The bits of all rules."""
+        return self.filter_bit | sum(link.bit for link in self.links)
+
+    def admits(self, rules: int) -> bool:
+        """Tell whether a row with these rules belongs here."""
+        return rules == self.mask if self.rule.match == "all" else rules != 0
+
+    @property
+    def takes_everything(self) -> bool:
+        """Whether every row belongs here."""
+        return self.filter_bit != 0 and self.filter == EVERYTHING and not self.links
+
+
+def bind(
+    source: str,
+    profile: Profile,
+    schemas: Mapping[str, TableSchema],
+    plugins: Plugins,
+    pinned: Pinned,
+) -> dict[str, TableScope]:
+    """Return the scope of each table, ordered so that a table follows those that point to it.
+
+    :param pinned: columns that stay though nobody asks for them, since unsettled ops change them
+    :raises ProfileError: with everything that the server does not have
+    """
+    binder = _Binder(profile, schemas, plugins, pinned)
+    scopes = [binder.table(index, rule) for index, rule in enumerate(profile.profile.tables)]
+    bound = {scope.name: scope for scope in scopes if scope is not None}
+    order = binder.order(bound)
+    if binder.found:
+        raise ProfileError(source, binder.found)
+    return {name: bound[name] for name in order}
+
+
+def bind_known(
+    profile: Profile, schemas: Mapping[str, TableSchema], plugins: Plugins, pinned: Pinned
+) -> dict[str, TableScope]:
+    """Return the scopes of those tables that fit what the server said last; the others wait."""
+    binder = _Binder(profile, schemas, plugins, pinned)
+    scopes = [binder.table(index, rule) for index, rule in enumerate(profile.profile.tables)]
+    bound = {scope.name: scope for scope in scopes if scope is not None}
+    return {name: bound[name] for name in binder.order(bound)}
+
+
+def indexes(scopes: Mapping[str, TableScope]) -> dict[str, list[str]]:
+    """Return for each table the lookup columns that related rules search by."""
+    found: dict[str, list[str]] = {}
+    for scope in scopes.values():
+        for link in scope.links:
+            found.setdefault(link.source, []).append(link.column)
+    return {table: sorted(set(columns)) for table, columns in found.items()}
+
+
+class _Binder:
+    def __init__(
+        self,
+        profile: Profile,
+        schemas: Mapping[str, TableSchema],
+        plugins: Plugins,
+        pinned: Pinned,
+    ) -> None:
+        self._pinned = pinned
+        self._profile = profile
+        self._schemas = schemas
+        self._plugins = plugins
+        self._kept = {rule.name for rule in profile.profile.tables}
+        self.found: list[Problem] = []
+
+    def table(self, index: int, rule: TableRule) -> TableScope | None:
+        """Bind one table; None when something is wrong with it."""
+        key = f"profile.tables[{index}]"
+        schema = self._schemas.get(rule.name)
+        if schema is None:
+            self._note(f"{key}.name", f"the server has no table {rule.name!r}")
+            return None
+        before = len(self.found)
+        self._check_columns(key, rule, schema)
+        filtered = self._filter(key, rule, schema)
+        links = self._links(key, rule, schema)
+        if len(self.found) > before:
+            return None
+        return self._bound(rule, schema, filtered, links)
+
+    def _bound(
+        self, rule: TableRule, schema: TableSchema, filtered: Expression, links: tuple[Link, ...]
+    ) -> TableScope:
+        asked = self._asked(rule, schema)
+        pinned = self._pinned.get(rule.name, ())
+        kept = schema.only({*asked, *columns(filtered), *self._pointing(rule.name), *pinned})
+        visible = schema.only(asked)
+        scope = Scope(kept, self._names(kept))
+        return TableScope(
+            rule=rule,
+            scope=scope,
+            visible=visible,
+            policy=self._profile.policy(rule.name),
+            filter=filtered,
+            filter_bit=0 if rule.rules == ("related",) else 1,
+            links=links,
+            test=predicate(filtered, kept.positions, self._plugins.functions),
+            fingerprint=_fingerprint(rule, kept, links),
+        )
+
+    def _asked(self, rule: TableRule, schema: TableSchema) -> list[str]:
+        asked = rule.columns or [column.name for column in schema.columns]
+        return [*asked, *([schema.primary_name] if schema.primary_name else [])]
+
+    def _check_columns(self, key: str, rule: TableRule, schema: TableSchema) -> None:
+        for number, name in enumerate(rule.columns or ()):
+            if schema.column(name) is None:
+                hint = _nearest(name, schema.by_name)
+                self._note(f"{key}.columns[{number}]", f"{rule.name} has no column {name!r}{hint}")
+
+    def _filter(self, key: str, rule: TableRule, schema: TableSchema) -> Expression:
+        for language, text in (rule.filter or {}).items():
+            try:
+                return self._plugins.compile_filter(language, text, schema)
+            except (FilterError, PluginError) as error:
+                self._note(f"{key}.filter.{language}", str(error))
+        return EVERYTHING
+
+    def _links(self, key: str, rule: TableRule, schema: TableSchema) -> tuple[Link, ...]:
+        known = {r.name: r for s in self._schemas.values() for r in s.relationships}
+        links: list[Link] = []
+        for number, name in enumerate(rule.related):
+            relationship = known.get(name)
+            problem = self._link_problem(schema, name, relationship, known)
+            if problem is None and relationship is not None:
+                links.append(Link(relationship, 2 << number))
+            else:
+                self._note(f"{key}.related[{number}]", problem or "")
+        return tuple(links)
+
+    def _link_problem(
+        self,
+        schema: TableSchema,
+        name: str,
+        relationship: Relationship | None,
+        known: Mapping[str, Relationship],
+    ) -> str | None:
+        if relationship is None:
+            usable = [r.name for r in known.values() if self._usable(schema, r)]
+            return f"no relationship {name!r} reaches {schema.name}{_nearest(name, usable)}"
+        if relationship.referenced != schema.name:
+            return (
+                f"{name} points from {relationship.referencing} to {relationship.referenced}; "
+                f"a table can be kept as related only where others point to it"
+            )
+        if relationship.referencing == schema.name:
+            return f"{name} points from {schema.name} to itself; that is not supported yet"
+        if relationship.referencing not in self._kept:
+            return f"{name} starts at {relationship.referencing}; add that table to the profile"
+        return None
+
+    def _usable(self, schema: TableSchema, relationship: Relationship) -> bool:
+        return relationship.referenced == schema.name and relationship.referencing in self._kept
+
+    def _pointing(self, table: str) -> set[str]:
+        """Return the lookup columns of a table that other tables' ``related`` rules start from."""
+        wanted = {name for rule in self._profile.profile.tables for name in rule.related}
+        return {
+            relationship.column
+            for schema in self._schemas.values()
+            for relationship in schema.relationships
+            if relationship.name in wanted and relationship.referencing == table
+        }
+
+    def _names(self, schema: TableSchema) -> frozenset[str]:
+        """Return the lookups whose target's name only the server can tell."""
+        return frozenset(
+            column.name
+            for column in schema.columns
+            if column.type is ColumnType.LOOKUP and not set(column.targets) <= self._kept
+        )
+
+    def order(self, bound: Mapping[str, TableScope]) -> list[str]:
+        """Return the tables so that each follows the sources of its links; note a cycle."""
+        done: list[str] = []
+        left = list(bound)
+        while left:
+            free = [n for n in left if all(link.source in done for link in bound[n].links)]
+            if not free:
+                if not self.found:
+                    circle = " → ".join([*left, left[0]])
+                    self._note("profile.tables", f"related rules go in a circle: {circle}")
+                return [*done, *left]
+            done.extend(free)
+            left = [name for name in left if name not in free]
+        return done
+
+    def _note(self, key: str, message: str) -> None:
+        self.found.append(Problem(key, message))
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names[:8])}" if names else ""
+
+
+def _fingerprint(rule: TableRule, schema: TableSchema, links: Sequence[Link]) -> str:
+    """Return what a checkpoint is bound to besides the replica's user and server."""
+    parts = (
+        rule.rules,
+        rule.match,
+        sorted((rule.filter or {}).items()),
+        [(f.name, f.kind.value) for f in schema.fields],
+        [link.relationship.name for link in links],
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,293 @@
+"""Typed access to a replica's storage: rows as :class:`RowState`, system tables as values.
+
+Invariant: whoever reads a row, plans on it and writes the plan holds ``lock`` all the while; there
+is one owner process, so nothing moves in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from holdfast import _query
+from holdfast._plan.rows import RowState
+from holdfast._tables import (
+    FORMAT,
+    HISTORY,
+    ISSUES,
+    LEDGER,
+    META,
+    OUTBOX,
+    SCHEMAS,
+    SCOPES,
+    SHADOWS,
+    SYSTEM_LAYOUTS,
+    HistoryState,
+    Image,
+    IssueState,
+    ScopeState,
+    op_from_record,
+    op_record,
+    row_key,
+    row_layout,
+)
+from holdfast.contracts import Change, Delete, Order, Put, Query, Storage
+from holdfast.filters import EVERYTHING, ColumnRef, Compare, Comparison, Expression, In, Literal
+from holdfast.model import Op, Record
+from holdfast.schema import Field, Kind, TableSchema
+from holdfast.values import Cell
+
+_SCHEMA: Final = TypeAdapter(TableSchema)
+_CHUNK: Final = 500
+_SYSTEM: Final = {layout.table: layout for layout in SYSTEM_LAYOUTS}
+
+
+def equals(name: str, cell: Cell, kind: Kind = Kind.KEY) -> Expression:
+    """Return the condition that a field holds a cell."""
+    return Compare(Comparison.EQ, ColumnRef(name, kind), Literal(cell))
+
+
+class Writes:
+    """Changes gathered for one commit, grouped by table."""
+
+    def __init__(self) -> None:
+        self._puts: dict[str, list[Sequence[Cell]]] = defaultdict(list)
+        self._deletes: dict[str, list[str | int]] = defaultdict(list)
+
+    def put(self, table: str, *records: Sequence[Cell]) -> None:
+        """Insert or replace records."""
+        self._puts[table].extend(records)
+
+    def delete(self, table: str, *keys: str | int) -> None:
+        """Delete records by key."""
+        self._deletes[table].extend(keys)
+
+    def row(self, before: RowState, after: RowState, now: str) -> None:
+        """Write the difference of two states of one row."""
+        self._row_itself(before, after)
+        self._shadow(before, after)
+        known = {op.id: op for op in before.ops}
+        for op in after.ops:
+            if known.get(op.id) != op:
+                self.put(OUTBOX, op_record(op))
+        for op, place in after.settled:
+            self.delete(OUTBOX, op.sequence)
+            self.put(LEDGER, (op.id, place.value, op.table, op.row_id, now))
+
+    def _row_itself(self, before: RowState, after: RowState) -> None:
+        if after.local is None:
+            if before.local is not None:
+                self.delete(after.table, after.row_id)
+            return
+        version = after.base.version if after.base else None
+        own = [after.local.get(f.name) for f in after.schema.fields]
+        self.put(after.table, (*own, version, after.generation, after.rules, after.dirty))
+
+    def _shadow(self, before: RowState, after: RowState) -> None:
+        key = row_key(after.table, after.row_id)
+        if after.dirty:
+            images = (after.base, after.remote)
+            stored = (None if image is None else image.to_json() for image in images)
+            self.put(
+                SHADOWS, (key, after.table, after.row_id, *stored, after.moved, after.generation)
+            )
+        elif before.dirty:
+            self.delete(SHADOWS, key)
+
+    def changes(self) -> list[Change]:
+        """Return the list that a storage takes."""
+        deletes = [Delete(table, keys) for table, keys in self._deletes.items()]
+        return [*deletes, *(Put(table, records) for table, records in self._puts.items())]
+
+
+class Store:
+    """A storage, and the schemas that its rows are read with."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.lock = asyncio.Lock()
+        #: What the rows of each table are stored with.
+        self.schemas: dict[str, TableSchema] = {}
+        #: What the server said of each table of the profile, all its columns.
+        self.described: dict[str, TableSchema] = {}
+        self._sequence = 0
+
+    async def commit(self, writes: Writes) -> None:
+        """Write all of it in one durable commit."""
+        changes = writes.changes()
+        if changes:
+            await self.storage.write(changes)
+
+    def query(self, query: Query) -> AsyncIterator[Record]:
+        """Yield the records that match; what the storage does not run is done here."""
+        if self.storage.runs(query.where):
+            return self.storage.query(query)
+        return _query.run(self.storage, query, self._positions(query.table))
+
+    async def count(self, table: str, where: Expression = EVERYTHING) -> int:
+        """Return how many records match."""
+        return await _query.count(self.storage, table, where, self._positions(table))
+
+    def _positions(self, table: str) -> Mapping[str, int]:
+        layout = _SYSTEM.get(table) or row_layout(self.schemas[table])
+        return {f.name: index for index, f in enumerate(layout.fields)}
+
+    async def next_sequence(self) -> int:
+        """Return the next op's place in the outbox; call with the lock held."""
+        if not self._sequence:
+            last = Order(Field("sequence", Kind.INTEGER), descending=True)
+            async for record in self.query(Query(OUTBOX, order=(last,), limit=1)):
+                self._sequence = int(str(record[0]))
+        self._sequence += 1
+        return self._sequence
+
+    # --- meta ---------------------------------------------------------------------------------
+
+    async def meta(self) -> dict[str, str]:
+        """Return what is noted about the replica."""
+        return {str(r[0]): str(r[1]) async for r in self.query(Query(META))}
+
+    async def load_schemas(self) -> None:
+        """Read the schemas that rows are stored with, and those that the server described."""
+        async for table, kept, described in self.query(Query(SCHEMAS)):
+            self.schemas[str(table)] = _SCHEMA.validate_json(str(kept))
+            if described is not None:
+                self.described[str(table)] = _SCHEMA.validate_json(str(described))
+
+    async def lay_out(
+        self,
+        kept: Mapping[str, TableSchema],
+        described: Mapping[str, TableSchema],
+        indexes: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Make the stored tables those of ``kept``; call with the lock held.
+
+        :meth:`note_schemas` comes second. A crash between the two is healed when the replica is
+        opened: the layouts are then made those of the schemas that are noted.
+        """
+        layouts = [row_layout(schema, indexes.get(name, ())) for name, schema in kept.items()]
+        await self.storage.migrate([*SYSTEM_LAYOUTS, *layouts], version=FORMAT)
+        self.schemas = dict(kept)
+        self.described = dict(described)
+
+    async def note_schemas(self) -> None:
+        """Store what the tables are laid out by; call with the lock held."""
+        writes = Writes()
+        for name, schema in self.schemas.items():
+            server = self.described.get(name)
+            texts = (None if s is None else _SCHEMA.dump_json(s).decode() for s in (schema, server))
+            writes.put(SCHEMAS, (name, *texts))
+        for table in (SCHEMAS, SCOPES):
+            known = [str(record[0]) async for record in self.query(Query(table))]
+            writes.delete(table, *(name for name in known if name not in self.schemas))
+        await self.commit(writes)
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    async def rows(self, schema: TableSchema, ids: Sequence[str]) -> dict[str, RowState]:
+        """Return the states of these rows; one that is not known at all is a blank state."""
+        keys = [row_key(schema.name, row_id) for row_id in ids]
+        stored = {str(r[0]): r for r in await self.storage.read(schema.name, ids)}
+        shadows = {str(r[0]): r for r in await self.storage.read(SHADOWS, keys)}
+        ops = await self._ops_of(list(shadows)) if shadows else {}
+        return {
+            row_id: self._state(schema, row_id, stored.get(row_id), shadows.get(key), ops.get(key))
+            for row_id, key in zip(ids, keys, strict=True)
+        }
+
+    async def row(self, schema: TableSchema, row_id: str) -> RowState:
+        """Return the state of one row."""
+        return (await self.rows(schema, [row_id]))[row_id]
+
+    def _state(
+        self,
+        schema: TableSchema,
+        row_id: str,
+        record: Sequence[Cell] | None,
+        shadow: Sequence[Any] | None,  # Any: typed by the layout
+        ops: list[Op] | None,
+    ) -> RowState:
+        local: dict[str, Cell] | None = None
+        generation = rules = 0
+        version: str | None = None
+        if record is not None:
+            names = [f.name for f in schema.fields]
+            local = dict(zip(names, record, strict=False))
+            tail: Sequence[Any] = record[len(names) :]  # Any: typed by the layout
+            version, generation, rules = tail[0], tail[1] or 0, tail[2] or 0
+        if shadow is None:
+            image = None if local is None else Image(local, version)
+            return RowState(schema, row_id, local, image, image, generation=generation, rules=rules)
+        return RowState(
+            schema,
+            row_id,
+            local,
+            Image.from_json(shadow[3], schema),
+            Image.from_json(shadow[4], schema),
+            moved=bool(shadow[5]),
+            ops=tuple(ops or ()),
+            generation=shadow[6],
+            rules=rules,
+        )
+
+    async def _ops_of(self, keys: Sequence[str]) -> dict[str, list[Op]]:
+        found: dict[str, list[Op]] = defaultdict(list)
+        for start in range(0, len(keys), _CHUNK):
+            among = In(ColumnRef("row", Kind.KEY), tuple(keys[start : start + _CHUNK]))
+            async for record in self.query(Query(OUTBOX, among)):
+                found[str(record[5])].append(self._op(record))
+        return found
+
+    def _op(self, record: Sequence[Cell]) -> Op:
+        return op_from_record(record, self.schemas[str(record[3])])
+
+    # --- system tables ------------------------------------------------------------------------
+
+    async def outbox(self) -> list[Op]:
+        """Return all unsettled ops, in order."""
+        return [self._op(record) async for record in self.query(Query(OUTBOX))]
+
+    async def pinned(self) -> dict[str, set[str]]:
+        """Return the columns that unsettled ops change, by table."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for op in await self.outbox():
+            found[op.table].update(op.changes)
+        return found
+
+    async def dirty_ids(self, table: str) -> list[str]:
+        """Return the ids of the rows of a table that have unsettled ops."""
+        query = Query(SHADOWS, equals("table_name", table))
+        return [str(record[2]) async for record in self.query(query)]
+
+    async def scope_states(self) -> dict[str, ScopeState]:
+        """Return how far each table has come."""
+        return {
+            str(record[0]): ScopeState.from_record(record)
+            async for record in self.query(Query(SCOPES))
+        }
+
+    async def issues(self) -> list[IssueState]:
+        """Return the open issues, oldest first."""
+        return [IssueState.from_record(r) async for r in self.query(Query(ISSUES))]
+
+    async def issues_of(self, table: str, row_id: str) -> list[IssueState]:
+        """Return the open issues of one row."""
+        query = Query(ISSUES, equals("row", row_key(table, row_id)))
+        return [IssueState.from_record(r) async for r in self.query(query)]
+
+    async def history(self) -> AsyncIterator[HistoryState]:
+        """Yield what was settled by policy, of the tables that are kept."""
+        async for record in self.query(Query(HISTORY)):
+            if record[1] in self.schemas:
+                yield HistoryState.from_record(record, self.schemas[str(record[1])])
+
+    async def history_entry(self, entry_id: str) -> HistoryState | None:
+        """Return one entry."""
+        for record in await self.storage.read(HISTORY, [entry_id]):
+            if record[1] in self.schemas:
+                return HistoryState.from_record(record, self.schemas[str(record[1])])
+        return None

@@ -1,0 +1,302 @@
+"""The values that travel between the engine and its plugins.
+
+Glossary. **op**: one local change, with an id made and stored before anything is sent.
+**unit**: ops that are sent together and are atomic together. **version**: the server's mark of a
+row's state, compared for equality only. **record**: the cells of a row in the order of the scope's
+fields. **checkpoint**: the server position of a scope, opaque to everybody but the transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from holdfast.schema import Field, TableSchema
+from holdfast.values import Cell, Change, Value, from_cells, to_value
+
+Record: TypeAlias = Sequence[Cell]
+
+
+class Row(Mapping[str, Value]):
+    """One row as people see it: column names to values.
+
+    ``version`` is the server's, None for a row that the server has not seen; ``pending`` tells that
+    it has changes which have not arrived there.
+    """
+
+    __slots__ = ("_cells", "_schema", "id", "pending", "version")
+
+    def __init__(
+        self,
+        schema: TableSchema,
+        cells: Mapping[str, Cell],
+        *,
+        version: str | None = None,
+        pending: bool = False,
+    ) -> None:
+        self._schema = schema
+        self._cells = cells
+        self.id = str(cells[schema.primary_id])
+        self.version = version
+        self.pending = pending
+
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return self._schema.name
+
+    @property
+    def schema(self) -> TableSchema:
+        """The table's schema, with the columns that are kept."""
+        return self._schema
+
+    def __getitem__(self, name: str) -> Value:
+        column = self._schema.by_name[name]
+        return to_value(column, from_cells(column, self._cells))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._schema.by_name)
+
+    def __len__(self) -> int:
+        return len(self._schema.by_name)
+
+    def __repr__(self) -> str:
+        return f"<Row {self.table}({self.id})>"  # ids only: rows must not reach logs
+
+    def label(self, name: str) -> str | None:
+        """Return what a person wants to read: an option's label, a looked-up row's name.
+
+        None where nothing better than the value is known.
+        """
+        column = self._schema.by_name[name]
+        if column.name_field:
+            known = self._cells.get(column.name_field)
+            return None if known is None else str(known)
+        value = self[name]
+        labels = {option.value: option.label for option in column.options}
+        if isinstance(value, tuple):
+            return "; ".join(labels.get(option, str(option)) for option in value)
+        return labels.get(int(value)) if isinstance(value, int) else None
+
+
+class OpKind(Enum):
+    """What an op does to its row."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class OpState(Enum):
+    """Where an unsettled op is."""
+
+    PENDING = "pending"  # may be sent
+    SENT = "sent"  # may have left; its outcome is not known
+    HELD = "held"  # waits for a person: refused, in a deferred conflict, or behind such an op
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One local change on its way to the server.
+
+    ``changes`` has the changed columns only. ``version`` is the precondition: the server's version
+    that the change was made on, None for a create. ``attempts`` counts the times it was sent.
+    """
+
+    id: str
+    sequence: int
+    kind: OpKind
+    table: str
+    row_id: str
+    changes: Mapping[str, Change] = field(default_factory=dict)
+    version: str | None = None
+    state: OpState = OpState.PENDING
+    attempts: int = 0
+    created: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Ops that are atomic together; most units have one."""
+
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is read of one table: the schema cut down to the columns that are kept.
+
+    A record of this scope has the cells of ``fields`` and then the row's version. ``names`` are the
+    lookup columns for which the transport should bring the name of the row they point to.
+    """
+
+    schema: TableSchema
+    names: frozenset[str] = frozenset()
+
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return self.schema.name
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of a record, the primary id first; the version follows them."""
+        return self.schema.fields
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the answer to a pull; stored whole, in one transaction with its checkpoint.
+
+    ``last`` says that nothing follows: ``checkpoint`` is then where the next pull starts, before
+    that it is where an interrupted one resumes. ``tombstones`` are ids, known here or not.
+    """
+
+    records: Sequence[Record]
+    tombstones: Sequence[str]
+    checkpoint: str
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who the server says we are."""
+
+    organization: str
+    user: str
+    business_unit: str | None = None
+    teams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a transport and its server can do; compared with the plan at start.
+
+    ``filters`` names the filter languages that ``list_ids`` accepts.
+    """
+
+    change_feed: bool
+    conditional_writes: bool
+    client_ids: bool
+    atomic_units: bool = False
+    page_size: int = 5000
+    batch_size: int = 1000
+    filters: frozenset[str] = frozenset()
+
+
+class Connectivity(Enum):
+    """What a probe found."""
+
+    CONNECTED = "connected"
+    NO_ANSWER = "no answer"
+    CAPTIVE_PORTAL = "captive portal"
+    SIGN_IN_NEEDED = "sign-in needed"
+    THROTTLED = "throttled"
+
+
+# --- what became of an op ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The server has it. ``record`` is the row afterwards; None after a delete."""
+
+    op_id: str
+    record: Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicted:
+    """The precondition failed. ``record`` is the server's row; None when it is not there."""
+
+    op_id: str
+    record: Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server will not have it, now or later, as it is."""
+
+    op_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplied:
+    """The server did not take it up, for a reason that is not in the op: send it again later."""
+
+    op_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may have been applied: no answer came. It stays sent until the server has been asked."""
+
+    op_id: str
+    reason: str
+
+
+Outcome: TypeAlias = Applied | Conflicted | Refused | NotApplied | Unknown
+
+
+# --- conflicts --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """One row that changed here and there.
+
+    ``base`` is the row that the first unsettled edit was made on, ``local`` the row as the user
+    sees it, ``remote`` the server's row now; None where the row does not exist there. ``mine`` and
+    ``theirs`` name the columns changed on each side since ``base``. ``attempts`` counts the rounds
+    that this row has been through in this sync.
+    """
+
+    table: str
+    row_id: str
+    base: Row | None
+    local: Row | None
+    remote: Row | None
+    ops: tuple[Op, ...]
+    mine: frozenset[str]
+    theirs: frozenset[str]
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLocal:
+    """The local changes go on top of the server's row as it was just seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRemote:
+    """The server's row stands; the local changes are kept in the history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """The row becomes the server's with these values on top."""
+
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """A person decides; until then the row keeps the local values and nothing of it is sent."""
+
+    reason: str
+
+
+Resolution: TypeAlias = KeepLocal | KeepRemote | Merge | Defer
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The resolver a table uses, by name, with what the profile says to it."""
+
+    name: str
+    options: Mapping[str, object] = field(default_factory=dict)

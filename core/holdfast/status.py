@@ -1,0 +1,207 @@
+"""What people are told: the status of a replica, reports of syncs, issues, history, events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import TypeAlias
+
+from holdfast.errors import HoldfastError
+from holdfast.model import Row
+
+
+class Availability(Enum):
+    """Whether a table can be used offline."""
+
+    NOT_DOWNLOADED = "not downloaded"
+    INITIALIZING = "initializing"  # the first download is under way, or was interrupted
+    AVAILABLE = "available"
+    WARNING = "available, with a warning"  # usable; the last sync of this table failed
+    NOT_AVAILABLE = "not available"  # the first download failed
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """One table. ``pending`` counts its unsettled ops; ``received`` of ``expected`` rows came."""
+
+    name: str
+    label: str
+    availability: Availability
+    rows: int
+    pending: int
+    last_sync: datetime | None
+    received: int = 0
+    expected: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """The whole replica at one moment.
+
+    ``pending`` counts all unsettled ops, those of issues included. ``synced`` is true only when
+    nothing waits, nothing is open, the last sync of every table was good, and the last sync was not
+    stopped: ``problem`` says by what.
+    """
+
+    profile: str
+    location: str
+    server: str
+    organization: str | None
+    user: str | None
+    working_offline: bool
+    tables: tuple[TableStatus, ...]
+    pending: int
+    issues: int
+    size: int | None
+    problem: str | None = None
+
+    @property
+    def availability(self) -> Availability:
+        """The replica as a whole: as good as its worst table."""
+        worst = max(self.tables, key=lambda table: _BADNESS[table.availability], default=None)
+        return worst.availability if worst else Availability.NOT_DOWNLOADED
+
+    @property
+    def synced(self) -> bool:
+        """Whether all work has arrived, there and here."""
+        settled = not self.pending and not self.issues and self.problem is None
+        return settled and self.availability is Availability.AVAILABLE
+
+
+_BADNESS: Mapping[Availability, int] = {
+    Availability.AVAILABLE: 0,
+    Availability.WARNING: 1,
+    Availability.INITIALIZING: 2,
+    Availability.NOT_DOWNLOADED: 3,
+    Availability.NOT_AVAILABLE: 4,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something that a person should settle; ``ops`` are the ids of the ops that wait for it.
+
+    ``kind`` is "conflict" or "refused". ``base`` is the row the edit was made on, ``mine`` as the
+    user sees it, ``theirs`` the newest server row; None where there is no such row. ``columns``
+    are those that differ between base and mine.
+    """
+
+    id: str
+    kind: str
+    table: str
+    row_id: str
+    message: str
+    code: str
+    raised: datetime
+    base: Row | None
+    mine: Row | None
+    theirs: Row | None
+    columns: tuple[str, ...]
+    ops: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.kind} {self.table}({self.row_id}): {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A conflict that was settled by policy. ``winner`` is "mine", "theirs" or "merge"."""
+
+    id: str
+    table: str
+    row_id: str
+    winner: str
+    policy: str
+    settled: datetime
+    base: Row | None
+    mine: Row | None
+    theirs: Row | None
+    columns: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class TableReport:
+    """What a sync did to one table: rows that came or changed, rows that left."""
+
+    received: int = 0
+    removed: int = 0
+    problem: str | None = None
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What a sync did.
+
+    ``applied`` counts ops that the server took; ``conflicts`` and ``issues`` are ids of history
+    entries and of issues that this sync made; ``waiting`` counts ops left in the outbox.
+    ``failure`` is what stopped it early, if anything did.
+    """
+
+    applied: int = 0
+    conflicts: list[str] = field(default_factory=list)
+    issues: list[str] = field(default_factory=list)
+    waiting: int = 0
+    tables: dict[str, TableReport] = field(default_factory=dict)
+    failure: HoldfastError | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was sent and everything due was fetched."""
+        fetched = not any(table.problem for table in self.tables.values())
+        return self.failure is None and fetched and not self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Downloading:
+    """Rows of a table have been stored; ``expected`` is rough, None where unknown."""
+
+    table: str
+    received: int
+    expected: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A table has been read to the end."""
+
+    table: str
+    received: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uploading:
+    """``done`` of ``total`` ops of this sync have an outcome."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class IssueRaised:
+    """A person is asked."""
+
+    issue_id: str
+    table: str
+    row_id: str
+
+
+Event: TypeAlias = Downloading | Downloaded | Uploading | IssueRaised
+
+__all__ = [
+    "Availability",
+    "Downloaded",
+    "Downloading",
+    "Event",
+    "HistoryEntry",
+    "Issue",
+    "IssueRaised",
+    "ReplicaStatus",
+    "SyncReport",
+    "TableReport",
+    "TableStatus",
+    "Uploading",
+]

@@ -1,0 +1,1 @@
+"""The suites: they need pytest, so nothing else imports them."""
