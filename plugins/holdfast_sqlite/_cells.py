@@ -1,0 +1,161 @@
+"""Cells as SQLite keeps them, and the functions that compare them.
+
+Invariant: a cell comes back equal to what went in, and two cells of a kind compare in SQL as
+:func:`holdfast.filters.comparable` says. No function is named in the file's schema; queries use
+them, so the file makes sense without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+
+from holdfast.errors import StorageError
+from holdfast.filters import like_regex
+from holdfast.folding import fold
+from holdfast.model import Record
+from holdfast.schema import Kind
+from holdfast.values import Cell
+from holdfast_sqlite._connection import Database
+
+#: The declared type of each kind; the tables are STRICT, so a wrong cell is refused, not bent.
+DECLARED: Final[Mapping[Kind, str]] = {
+    Kind.TEXT: "TEXT",
+    Kind.KEY: "TEXT",
+    Kind.INTEGER: "INTEGER",
+    Kind.REAL: "REAL",
+    Kind.DECIMAL: "TEXT",
+    Kind.BOOLEAN: "INTEGER",
+    Kind.DATETIME: "TEXT",
+}
+_LARGEST_EXPONENT: Final = 400  # beyond a double's range; a longer text is a mistake or an attack
+_ORIGIN: Final = 2000  # any number above the largest count of digits before the point
+_COMPLEMENT: Final = str.maketrans("0123456789", "9876543210")
+
+
+def decimal_text(number: Decimal | int) -> str:
+    """Return the digits without an exponent, as people write them; trailing zeros stay.
+
+    :raises StorageError: the number is not finite, or absurdly long
+    """
+    exact = number if isinstance(number, Decimal) else Decimal(number)
+    if not exact.is_finite() or abs(exact.adjusted()) > _LARGEST_EXPONENT:
+        raise StorageError("a decimal number is out of range; nothing was written")
+    if not exact:
+        scale = max(0, -int(exact.as_tuple().exponent))
+        return "0." + "0" * scale if scale else "0"
+    return format(exact, "f")
+
+
+def decimal_key(text: str | None) -> str | None:
+    """Return text that sorts as the number does, equal for equal numbers.
+
+    First the count of digits before the point, as one character, then the digits. Below zero both
+    are mirrored, and ``~`` makes the shorter one the greater.
+    """
+    if text is None:
+        return None
+    whole, _, fraction = text.lstrip("-").partition(".")
+    fraction = fraction.rstrip("0")
+    digits = f"{whole}.{fraction}" if fraction else whole
+    if text.startswith("-"):
+        return f"{chr(_ORIGIN - len(whole))}{digits.translate(_COMPLEMENT)}~"
+    return f"{chr(_ORIGIN + len(whole))}{digits}"
+
+
+def _fold(text: str | None) -> str | None:
+    return None if text is None else fold(text)
+
+
+_pattern = lru_cache(maxsize=64)(like_regex)
+
+
+def _like(text: str | None, pattern: str) -> bool | None:
+    return None if text is None else _pattern(pattern).match(fold(text)) is not None
+
+
+def register_functions(database: Database) -> None:
+    """Make the comparing functions known to a connection."""
+    database.create_function("holdfast_fold", 1, _fold, deterministic=True)
+    database.create_function("holdfast_decimal", 1, decimal_key, deterministic=True)
+    database.create_function("holdfast_like", 2, _like, deterministic=True)
+
+
+def compared(kind: Kind, column: str) -> str:
+    """Return the SQL expression that compares rightly for a column."""
+    match kind:
+        case Kind.TEXT:
+            return f"holdfast_fold({column})"
+        case Kind.DECIMAL:
+            return f"holdfast_decimal({column})"
+        case Kind.DATETIME:
+            return f"rtrim({column}, 'Z')"
+        case _:
+            return column
+
+
+def comparand(kind: Kind, cell: Cell) -> str | int | float | None:
+    """Return what is bound to compare with :func:`compared`."""
+    if cell is None:
+        return None
+    match kind:
+        case Kind.TEXT:
+            return fold(str(cell))
+        case Kind.DECIMAL:
+            assert isinstance(cell, Decimal | int)
+            return decimal_key(decimal_text(cell))
+        case Kind.DATETIME:
+            return str(cell).rstrip("Z")
+        case _:
+            assert not isinstance(cell, Decimal)
+            return int(cell) if isinstance(cell, bool) else cell
+
+
+Convert = Callable[[Any], Any]  # Any: a cell of one kind, on either side
+_TO_BOOLEAN: Final = {None: None, 0: False, 1: True}
+_ENCODERS: Final[Mapping[Kind, Convert]] = {
+    Kind.DECIMAL: lambda cell: None if cell is None else decimal_text(cell),
+    # SQLite binds a bool, but finds out slowly that it may.
+    Kind.BOOLEAN: lambda cell: None if cell is None else int(cell),
+}
+_DECODERS: Final[Mapping[Kind, Convert]] = {
+    Kind.DECIMAL: lambda text: None if text is None else Decimal(text),
+    Kind.BOOLEAN: _TO_BOOLEAN.__getitem__,
+}
+
+
+class Codec:
+    """Turns the records of one table into rows and back, a column at a time.
+
+    Only decimal and boolean columns cost anything; a table without them passes through.
+    """
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        self._width = len(kinds)
+        self._encoders = [
+            (at, _ENCODERS[kind]) for at, kind in enumerate(kinds) if kind in _ENCODERS
+        ]
+        self._decoders = [
+            (at, _DECODERS[kind]) for at, kind in enumerate(kinds) if kind in _DECODERS
+        ]
+
+    def encode(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the rows to bind."""
+        if any(len(record) != self._width for record in records):
+            raise StorageError(f"a record does not have the {self._width} cells of its table")
+        return _convert(records, self._encoders)
+
+    def decode(self, rows: Sequence[Record]) -> Sequence[Record]:
+        """Return the records."""
+        return _convert(rows, self._decoders)
+
+
+def _convert(rows: Sequence[Record], converters: Sequence[tuple[int, Convert]]) -> Sequence[Record]:
+    if not converters or not rows:
+        return rows
+    columns: list[Sequence[Cell]] = list(zip(*rows, strict=True))
+    for at, convert in converters:
+        columns[at] = [convert(cell) for cell in columns[at]]
+    return list(zip(*columns, strict=True))

@@ -1,0 +1,202 @@
+"""The connect seam: who runs SQLite, and on which thread.
+
+Invariant: one unit of work is one ``run``. Nothing else touches the connection while it runs, and a
+``run`` that is cancelled returns only when the work has come to its end, done or not done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import aiosqlite
+
+from holdfast.errors import StorageError
+
+T = TypeVar("T")
+
+
+class Cursor(Protocol):
+    """What is used of a DB-API cursor. ``Any``: a cell as SQLite gives it."""
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+
+    def fetchmany(self, size: int | None = 1, /) -> list[Any]:
+        """Return the next rows."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Return all other rows."""
+        ...
+
+    def close(self) -> None:
+        """End the statement."""
+
+
+class Database(Protocol):
+    """What is used of ``sqlite3.Connection``, in autocommit mode; errors are ``sqlite3.Error``."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        ...
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor:
+        """Run one statement."""
+        ...
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> object:
+        """Run one statement for each of the parameters."""
+        ...
+
+    def create_function(
+        self, name: str, narg: int, func: Callable[..., Any], /, *, deterministic: bool = ...
+    ) -> None:
+        """Make a Python function known to SQL."""
+
+    def interrupt(self) -> None:
+        """Make the running statement fail soon; may be called from another thread."""
+
+    def close(self) -> None:
+        """Close, rolling back."""
+
+
+class Connection(Protocol):
+    """A database and the thread it lives on."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be run any more."""
+        ...
+
+    async def run(self, work: Callable[[Database], T], *, interruptible: bool = False) -> T:
+        """Run ``work`` from start to end, alone.
+
+        :param interruptible: a cancellation interrupts the running statement
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the database; a second time does nothing."""
+
+
+class Connect(Protocol):
+    """How a connection is made."""
+
+    async def __call__(self, uri: str, prepare: Callable[[Database], None]) -> Connection:
+        """Open the SQLite URI in autocommit mode and let ``prepare`` set it up."""
+        ...
+
+
+def open_database(uri: str, prepare: Callable[[Database], None]) -> sqlite3.Connection:
+    """Open a connection of the standard library, or leave none behind."""
+    database = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=256)
+    try:
+        prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+class ThreadConnection(aiosqlite.Connection):
+    """A connection on a thread of its own: what production uses.
+
+    aiosqlite's public calls are one hop between threads for each statement. A transaction of ten
+    would hop ten times, and another task could come between; so whole functions are handed to its
+    thread, through the protected method that its own calls use.
+    """
+
+    def __init__(self, uri: str, prepare: Callable[[Database], None]) -> None:
+        super().__init__(partial(open_database, uri, prepare), iter_chunk_size=64)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be run any more."""
+        return self._connection is None
+
+    async def run(self, work: Callable[[Database], T], *, interruptible: bool = False) -> T:
+        """Run ``work`` on the thread."""
+        database = self._connection
+        if database is None:
+            raise StorageError("the storage is closed; open it again")
+        execute: Callable[..., Awaitable[T]] = self._execute
+        stop = database.interrupt if interruptible else None
+        return await _to_its_end(execute(work, database), on_cancel=stop)
+
+    async def close(self) -> None:
+        """Close the database and see the thread out; it has told that it is at its end."""
+        await super().close()
+        self._thread.join()
+
+
+async def connect_in_thread(uri: str, prepare: Callable[[Database], None]) -> Connection:
+    """Connect through aiosqlite."""
+    connection = ThreadConnection(uri, prepare)
+    try:
+        await _to_its_end(connection)
+    except BaseException:
+        # A live thread would keep the interpreter from ending.
+        connection.stop()
+        raise
+    return connection
+
+
+async def _to_its_end(work: Awaitable[T], *, on_cancel: Callable[[], None] | None = None) -> T:
+    """Await work on a thread, which goes on when the waiting is cancelled: so wait for its end.
+
+    A second cancellation is obeyed at once. Even then nothing comes between: the thread takes its
+    work in order.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if on_cancel:
+            on_cancel()
+        task.add_done_callback(_ignore_outcome)
+        await asyncio.wait([task])
+        raise
+
+
+def _ignore_outcome(task: asyncio.Future[T]) -> None:
+    """Look at an error that nobody wants to hear of any more, lest asyncio reports it."""
+    if not task.cancelled():
+        task.exception()
+
+
+class InlineConnection:
+    """A connection on the loop's own thread, for virtual time: a thread would be a second clock.
+
+    ``run`` lets other tasks go first, as a thread would.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database: Database | None = database
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be run any more."""
+        return self._database is None
+
+    async def run(self, work: Callable[[Database], T], *, interruptible: bool = False) -> T:  # noqa: ARG002  nothing can interrupt it
+        """Run ``work`` here."""
+        await asyncio.sleep(0)
+        if self._database is None:
+            raise StorageError("the storage is closed; open it again")
+        return work(self._database)
+
+    async def close(self) -> None:
+        """Close the database."""
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+
+async def connect_inline(uri: str, prepare: Callable[[Database], None]) -> Connection:
+    """Connect on the loop's own thread."""
+    return InlineConnection(open_database(uri, prepare))

@@ -1,0 +1,132 @@
+"""The file itself: made for its user alone, recognised before anything is written to it.
+
+Invariant: a file that another program or a newer holdfast wrote is refused unchanged; the upgrades
+of this storage's own tables are numbered scripts, each one transaction.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from holdfast.errors import ReplicaTooNew, StorageError, StorageMissing
+from holdfast_sqlite._connection import Database
+
+#: "hold" in ASCII; `file` and SQLite's tools show it.
+APPLICATION_ID: Final = 0x686F6C64
+PRIVATE: Final = 0o600
+_PRIVATE_FOLDER: Final = 0o700
+_MAGIC: Final = b"SQLite format 3\0"
+_SCRIPTS: Final = sorted(
+    (
+        entry
+        for entry in files(__package__).joinpath("sql").iterdir()
+        if entry.name.endswith(".sql")
+    ),
+    key=lambda entry: entry.name,
+)
+FORMAT: Final = len(_SCRIPTS)
+
+
+def locate(folder: Path, path: Path) -> Path:
+    """Return the absolute path; a symlink stays one, to be refused."""
+    return Path(os.path.abspath(folder / path))  # noqa: PTH100  resolve() would follow it
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open without following a symlink; a new file is readable by its owner only."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
+
+
+def create_folder(folder: Path) -> None:
+    """Make the missing folders, for their owner only, and make their names durable."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+        _persist(each.parent)
+
+
+def _persist(folder: Path) -> None:
+    """Flush a folder's entries; SQLite does it for the files that it makes inside."""
+    if os.name == "nt":  # folders cannot be opened there, and their entries are journalled
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def create(path: Path) -> None:
+    """Make the file, empty, unless it is there."""
+    try:
+        os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+
+
+def check_header(path: Path) -> None:
+    """Refuse by the first bytes what is not ours, before SQLite leaves a file beside it.
+
+    :raises ReplicaTooNew: a newer holdfast wrote it
+    :raises StorageMissing: it is not there
+    :raises StorageError: it is not a file that holdfast wrote
+    """
+    if path.is_symlink():
+        raise StorageError(f"{path} is a symbolic link; name the file it points to")
+    if not path.exists():
+        raise StorageMissing(str(path))
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header:
+        return
+    if not header.startswith(_MAGIC) or len(header) < 100:
+        raise StorageError(f"{path} is no SQLite file; choose another path")
+    check_identity(
+        path,
+        application=int.from_bytes(header[68:72], "big"),
+        version=int.from_bytes(header[60:64], "big"),
+    )
+
+
+def check_identity(path: Path, *, application: int, version: int) -> None:
+    """Refuse by the two numbers that SQLite keeps for its applications."""
+    if application not in (0, APPLICATION_ID) or (application == 0 and version):
+        raise StorageError(f"{path} belongs to another program; choose another path")
+    if version > FORMAT:
+        raise ReplicaTooNew(str(path), version, FORMAT)
+
+
+def check_schema(database: Database, path: Path) -> int:
+    """Refuse what the header does not show, and return the format; 0 is a file without tables.
+
+    The newest header may still be in the write-ahead log. A trigger, a view or a virtual table is
+    none of ours: it could run somebody else's SQL when we read or write.
+    """
+    (application,) = database.execute("PRAGMA application_id").fetchone()
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    check_identity(path, application=application, version=version)
+    objects = database.execute("SELECT s.type, s.name, s.sql FROM sqlite_schema AS s").fetchall()
+    if objects and application == 0:
+        raise StorageError(f"{path} belongs to another program; choose another path")
+    for kind, name, sql in objects:
+        virtual = str(sql).upper().startswith("CREATE VIRTUAL")
+        if kind in ("trigger", "view") or virtual:
+            what = "virtual table" if virtual else kind
+            raise StorageError(f"{path} has a {what} {name!r} that holdfast did not make; drop it")
+    return int(version)
+
+
+def upgrade(database: Database) -> None:
+    """Bring this storage's own tables to the newest format, inside the caller's transaction."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == FORMAT:
+        return
+    for script in _SCRIPTS[version:]:
+        # executescript() would commit first.
+        for statement in script.read_text("utf-8").split(";\n"):
+            database.execute(statement)
+    database.execute(f"PRAGMA user_version = {FORMAT}")
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")

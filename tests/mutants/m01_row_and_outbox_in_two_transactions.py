@@ -1,0 +1,28 @@
+"""m01: a local write, and whatever settles it, is two transactions: the row, then the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from holdfast._store import Store, Writes
+from holdfast._tables import OUTBOX
+
+
+@contextmanager
+def planted() -> Iterator[None]:
+    """Break the engine inside the block."""
+
+    async def commit_in_two(self: Store, writes: Writes) -> None:
+        changes = writes.changes()
+        rows = [change for change in changes if change.table != OUTBOX]
+        ops = [change for change in changes if change.table == OUTBOX]
+        for part in (rows, ops):
+            if part:
+                await self.storage.write(part)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "commit", commit_in_two)
+        yield
