@@ -14,7 +14,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell core plugins docs README.md # tests make mistakes on purpose
+	$(BIN)/codespell core plugins contrib docs README.md # tests make mistakes on purpose
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
