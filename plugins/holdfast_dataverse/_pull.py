@@ -1,0 +1,177 @@
+"""Tracked reading: everything once, then what changed.
+
+Invariants: a page is yielded only after all of it was understood, and its checkpoint resumes right
+after it. The next page is on its way while the consumer stores the last one, and nothing is on its
+way any more when the generator is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import msgspec
+
+from holdfast.errors import CheckpointExpired, ProtocolError, TransportError
+from holdfast.model import Page, Record, Scope
+from holdfast_dataverse._answers import Answer, failure
+from holdfast_dataverse._records import Reader, Rows, preferred_annotations, select
+from holdfast_dataverse._session import Request, Session
+from holdfast_dataverse._tasks import Beside
+
+#: At five thousand rows a page this is half a billion; a server that goes on is in a loop.
+MOST_PAGES: Final = 100_000
+#: Ids of one delta kept to notice deletions of live rows; beyond it every deletion is looked up.
+_MOST_SEEN: Final = 200_000
+
+Fetch: TypeAlias = Callable[[Scope, Sequence[str]], Awaitable[list[Record]]]
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """Where a pull goes on: a link, and what kind of link.
+
+    ``delta`` tells changes from a first reading, ``midway`` a next page from a new beginning;
+    ``since`` is the delta link that a delta under way began with.
+    """
+
+    link: str
+    delta: bool
+    midway: bool
+    since: str = ""
+
+    def text(self) -> str:
+        """Return what the engine stores."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Checkpoint:
+        """Read what ``text`` wrote.
+
+        :raises CheckpointExpired: it was written by something else
+        """
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+            raise CheckpointExpired("the checkpoint is not understood; read anew") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One decoded page and where it leads."""
+
+    rows: Rows
+    place: Checkpoint  # after this page
+    delta: bool
+    last: bool
+
+
+async def pull(
+    session: Session, scope: Scope, checkpoint: str | None, *, page_size: int, fetch: Fetch
+) -> AsyncGenerator[Page, None]:
+    """Yield what changed since the checkpoint; from None, everything."""
+    walk = _Walk(session, scope, page_size, resumed=checkpoint is not None)
+    start = Checkpoint.parse(checkpoint) if checkpoint is not None else walk.beginning()
+    living = _Living(unsure=start.delta and start.midway)
+    step = await walk.step(start)
+    while not step.last:
+        async with Beside(walk.step(step.place)) as ahead:
+            yield await _page(step, scope, living, fetch)
+            step = await ahead
+    yield await _page(step, scope, living, fetch)
+
+
+class _Walk:
+    """Follows links from page to page, each once."""
+
+    def __init__(self, session: Session, scope: Scope, page_size: int, *, resumed: bool) -> None:
+        self._session = session
+        self._scope = scope
+        self._reader = Reader(scope)
+        self._resumed = resumed
+        self._visited: set[int] = set()
+        preferences = ("odata.track-changes", f"odata.maxpagesize={page_size}")
+        annotated = preferred_annotations(scope)
+        # Repeated on every page: the server forgets the page size otherwise.
+        self._headers = {"Prefer": ",".join(filter(None, (*preferences, annotated)))}
+
+    def beginning(self) -> Checkpoint:
+        """Return where a first reading starts."""
+        path = f"{self._scope.schema.wire['set']}?$select={select(self._scope)}"
+        return Checkpoint(self._session.link(path), delta=False, midway=False)
+
+    async def step(self, place: Checkpoint) -> _Step:
+        """Read the page at a place."""
+        self._visit(place)
+        answer = await self._session.send(Request(place.link, headers=self._headers))
+        if not answer.ok:
+            raise self._failure(answer)
+        rows = self._reader.page(answer.body)
+        return _Step(rows, self._after(rows, place), place.delta, rows.next_link is None)
+
+    def _visit(self, place: Checkpoint) -> None:
+        mark = hash(place.link)
+        if mark in self._visited or len(self._visited) >= MOST_PAGES:
+            raise ProtocolError(
+                f"reading {self._scope.table} goes round in circles; it was stopped"
+            )
+        self._visited.add(mark)
+
+    def _failure(self, answer: Answer) -> TransportError:
+        error = failure(answer, f"reading {self._scope.table}")
+        first = self._resumed and len(self._visited) == 1
+        if first and answer.status == 400 and isinstance(error, ProtocolError):
+            # A stored link that is not understood any more; the first request of a new reading
+            # tells whether something else is wrong.
+            return CheckpointExpired(f"{error}; the table is read anew", code=error.code)
+        return error
+
+    def _after(self, rows: Rows, place: Checkpoint) -> Checkpoint:
+        began = place.since or (place.link if place.delta else "")
+        if rows.next_link is not None:
+            link = self._trusted(rows.next_link)
+            return Checkpoint(link, delta=place.delta, midway=True, since=began)
+        # A delta that brings no new link has nothing new: the old one goes on being good.
+        last = rows.delta_link or began
+        if not last:
+            raise ProtocolError(
+                f"the server gave no delta link for {self._scope.table}; "
+                "turn on change tracking for the table"
+            )
+        return Checkpoint(self._trusted(last), delta=True, midway=False)
+
+    def _trusted(self, link: str) -> str:
+        self._session.origin.trust(link)
+        return link
+
+
+class _Living:
+    """The ids that a delta brought as live rows, to notice when it says they are deleted too.
+
+    The order of the two is not promised: a row may have been deleted and restored.
+    """
+
+    def __init__(self, *, unsure: bool) -> None:
+        self._seen: set[str] = set()
+        self._unsure = unsure  # an earlier part of this delta was read by somebody else
+
+    def doubtful(self, rows: Rows) -> list[str]:
+        """Note the live rows of a page, and return those deletions that may not be true."""
+        self._seen.update(str(record[0]) for record in rows.records)
+        if len(self._seen) > _MOST_SEEN:
+            self._seen, self._unsure = set(), True
+        unsure = self._unsure
+        return [row_id for row_id in rows.tombstones if unsure or row_id in self._seen]
+
+
+async def _page(step: _Step, scope: Scope, living: _Living, fetch: Fetch) -> Page:
+    rows, checkpoint = step.rows, step.place.text()
+    if not step.delta:
+        return Page(rows.records, (), checkpoint, step.last)
+    doubtful = set(living.doubtful(rows))
+    if not doubtful:
+        return Page(rows.records, rows.tombstones, checkpoint, step.last)
+    found = {str(record[0]): record for record in await fetch(scope, sorted(doubtful))}
+    kept = [record for record in rows.records if str(record[0]) not in doubtful]
+    gone = [row_id for row_id in rows.tombstones if row_id not in found]
+    return Page([*kept, *found.values()], gone, checkpoint, step.last)

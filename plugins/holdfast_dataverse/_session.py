@@ -1,0 +1,324 @@
+"""One request and its answer: token, origin check, limits, pauses, retries.
+
+Invariants: the token goes to the configured origin only. A body is never larger in memory than its
+limit. A request is sent twice only when it cannot be felt twice: it is ``repeatable``, or the
+server said that it did not take it up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from holdfast.contracts import Context, Environment
+from holdfast.errors import ProtocolError, SignInNeeded, Throttled, Unreachable
+from holdfast_dataverse._answers import Answer
+from holdfast_dataverse._credentials import Credential, open_credential
+from holdfast_dataverse._links import Origin
+from holdfast_dataverse._settings import Settings
+from holdfast_dataverse._throttle import Throttle, seconds_to_wait
+
+_log = logging.getLogger(__name__)
+_MEBIBYTE: Final = 1 << 20
+_LARGEST_PAGE: Final = 64 * _MEBIBYTE
+_LARGEST_ERROR: Final = 1 * _MEBIBYTE
+_CHUNK: Final = 1 << 16
+_RETRIES: Final = 3
+_PAUSES: Final = 10
+_FIRST_BACK_OFF: Final = 0.5
+_LONGEST_BACK_OFF: Final = 30.0
+_PASSING: Final = frozenset({408, 425, 500, 502, 503, 504})
+_HEADERS: Final[Mapping[str, str]] = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "OData-MaxVersion": "4.0",
+    "OData-Version": "4.0",
+    "User-Agent": "holdfast",
+}
+
+
+class NotSent(Unreachable):
+    """Raised when no connection came about: the server has not seen the request."""
+
+
+class CaptivePortal(Unreachable):
+    """Raised when somebody else answered: a sign-in page of the network, a proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send; ``link`` is checked when it is sent, not before."""
+
+    link: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    repeatable: bool = True
+    extra_time: float = 0.0
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What has been tried for one request."""
+
+    deadline: float
+    failures: int = 0
+    pauses: int = 0
+    refreshed: bool = False
+
+
+class Session:
+    """The way to one server, as one user."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        settings: Settings,
+        credential: Credential,
+        environment: Environment,
+    ) -> None:
+        self.origin = Origin(settings.url)
+        self.ids = environment.ids
+        self.hint: int | None = None
+        self._http = http
+        self._settings = settings
+        self._credential = credential
+        self._environment = environment
+        self._throttle = Throttle()
+        self._proxy = _proxy(settings.url)
+
+    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """Read a resource; ``path`` is below the API and already encoded."""
+        return await self.send(Request(self.link(path), headers=headers or {}))
+
+    def link(self, path: str) -> str:
+        """Return the link of a resource; ``path`` is below the API and already encoded."""
+        return str(self.origin.resource(path))
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request and return the answer, whatever its status.
+
+        :raises UntrustedLink: the link leads elsewhere; nothing was sent
+        :raises NotSent: no connection came about
+        :raises Unreachable: no usable answer came; a request that is not repeatable may have been
+            carried out
+        :raises Throttled: the server kept asking to wait
+        :raises SignInNeeded: the token was refused, and so was a fresh one
+        :raises ProtocolError: the answer exceeds the limits
+        """
+        started = asyncio.get_running_loop().time()
+        tries = _Tries(started + self._settings.max_wait)
+        while True:
+            await self._throttle.wait(tries.deadline)
+            answer = await self._attempt(request, tries)
+            if answer is not None:
+                self._note_hint(answer)
+                return answer
+
+    async def _attempt(self, request: Request, tries: _Tries) -> Answer | None:
+        """Send once; None means that it is worth sending again now."""
+        token = await self._credential.token()
+        try:
+            answer = await self._exchange(request, token)
+        except NotSent:
+            raise
+        except Unreachable:
+            if not await self._may_repeat(request, tries):
+                raise
+            return None
+        if answer.status == 401:
+            self._sign_in_again(token, tries)
+            return None
+        if self._asks_to_wait(answer):
+            self._pause(answer, tries)
+            return None
+        if answer.status in _PASSING and await self._may_repeat(request, tries):
+            return None
+        return answer
+
+    def _sign_in_again(self, token: str, tries: _Tries) -> None:
+        self._credential.forget(token)
+        if tries.refreshed:
+            raise SignInNeeded("the server refused the token; sign in again")
+        tries.refreshed = True
+
+    async def _may_repeat(self, request: Request, tries: _Tries) -> bool:
+        """Wait a little, if the request may be sent again."""
+        if not request.repeatable or tries.failures >= _RETRIES:
+            return False
+        await asyncio.sleep(self._back_off(tries.failures))
+        tries.failures += 1
+        return True
+
+    @staticmethod
+    def _asks_to_wait(answer: Answer) -> bool:
+        """Tell whether the server turned the request away before it looked at it."""
+        return answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)
+
+    def _pause(self, answer: Answer, tries: _Tries) -> None:
+        now = self._environment.clock.now()
+        asked = seconds_to_wait(answer.headers.get("retry-after"), now) or 0.0
+        seconds = max(asked, self._back_off(tries.pauses))
+        self._throttle.pause(seconds)
+        tries.pauses += 1
+        _log.info(
+            "the server asks to wait %.0f s",
+            seconds,
+            extra={"event": "holdfast.dataverse.throttled"},
+        )
+        if tries.pauses > _PAUSES:
+            raise Throttled(max(seconds, 1.0))
+
+    def _back_off(self, failures: int) -> float:
+        longest: float = min(_FIRST_BACK_OFF * 2**failures, _LONGEST_BACK_OFF)
+        return longest * self._environment.random.fraction()
+
+    def _note_hint(self, answer: Answer) -> None:
+        hint = answer.headers.get("x-ms-dop-hint", "")
+        if hint.isdecimal():
+            self.hint = max(1, int(hint[:4]))
+
+    async def _exchange(self, request: Request, token: str) -> Answer:
+        url = self.origin.trust(request.link)
+        try:
+            async with asyncio.timeout(self._settings.timeout + request.extra_time):
+                return await self._converse(url, request, token)
+        except aiohttp.ConnectionTimeoutError:
+            raise NotSent(f"{self.origin.url} did not take up the connection in time") from None
+        except TimeoutError as error:
+            raise Unreachable("the server did not answer in time") from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise NotSent(
+                f"the certificate of {self.origin.url} is not valid; nothing was sent, "
+                "check the URL, the clock and the network"
+            ) from error
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
+            raise NotSent(f"{self.origin.url} cannot be reached ({type(error).__name__})") from None
+        except (aiohttp.ClientError, OSError, zlib.error) as error:
+            # The cause is left out: some of these carry the request with its headers.
+            raise Unreachable(f"the answer broke off ({type(error).__name__})") from None
+
+    async def _converse(self, url: URL, request: Request, token: str) -> Answer:
+        headers = {**_HEADERS, **request.headers, "Authorization": f"Bearer {token}"}
+        async with self._http.request(
+            request.method,
+            url,
+            headers=headers,
+            data=request.body,
+            allow_redirects=False,
+            proxy=self._proxy,
+        ) as response:
+            names = {name.lower(): value for name, value in response.headers.items()}
+            _refuse_strangers(response.status, names)
+            return Answer(response.status, names, await _body(response, names))
+
+
+@asynccontextmanager
+async def open_session(settings: Settings, context: Context) -> AsyncIterator[Session]:
+    """Open a session; nothing is sent yet.
+
+    :raises PluginError: the credential needs something that is not installed
+    """
+    credential = open_credential(settings, context)
+    # The threaded resolver is named: with aiodns installed aiohttp would take that one, which
+    # ignores hosts files and keeps failures for too long.
+    connector = aiohttp.TCPConnector(resolver=ThreadedResolver())
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(30, settings.timeout)),
+    ) as http:
+        yield Session(http, settings, credential, context.environment)
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for https.
+
+    aiohttp's ``trust_env`` would read passwords from ~/.netrc too, and would show the token of a
+    plain-http loopback server to a proxy.
+    """
+    origin = URL(url)
+    if origin.scheme != "https" or proxy_bypass(origin.host or ""):
+        return None
+    return getproxies().get("https")
+
+
+def _refuse_strangers(status: int, headers: Mapping[str, str]) -> None:
+    """Raise when it was not the Web API that answered; it neither redirects nor writes pages."""
+    media_type = headers.get("content-type", "").lower()
+    redirected = 300 <= status < 400 and status != 304
+    if redirected or status in (407, 511) or (status < 400 and media_type.startswith("text/html")):
+        raise CaptivePortal(
+            f"a web page or redirect came instead of the server's answer (HTTP {status}); "
+            "open a browser, the network may want a sign-in"
+        )
+
+
+async def _body(response: aiohttp.ClientResponse, headers: Mapping[str, str]) -> bytes:
+    limit = _LARGEST_ERROR if response.status >= 400 else _LARGEST_PAGE
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    match encoding:
+        case "identity" | "":
+            sink: _Plain | _Gunzip = _Plain(limit)
+        case "gzip":
+            sink = _Gunzip(limit)
+        case _:
+            raise ProtocolError(f"the answer is packed as {encoding[:20]!r}, which was not allowed")
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        sink.feed(chunk)
+    return sink.whole()
+
+
+class _Plain:
+    """Collects a body up to a limit."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take a chunk."""
+        self._kept += chunk
+        if len(self._kept) > self._limit:
+            raise ProtocolError(
+                f"the answer is larger than {self._limit // _MEBIBYTE} MiB; ask for smaller pages"
+            )
+
+    def whole(self) -> bytes:
+        """Return the body."""
+        return bytes(self._kept)
+
+
+class _Gunzip:
+    """Unpacks a body, never further than the limit."""
+
+    def __init__(self, limit: int) -> None:
+        self._plain = _Plain(limit)
+        self._limit = limit
+        self._size = 0
+        self._began = False
+        self._inflate = zlib.decompressobj(wbits=31)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take a packed chunk."""
+        self._began = True
+        unpacked = self._inflate.decompress(chunk, self._limit + 1 - self._size)
+        self._size += len(unpacked)
+        self._plain.feed(unpacked)
+
+    def whole(self) -> bytes:
+        """Return the body."""
+        if self._began and (not self._inflate.eof or self._inflate.unused_data):
+            raise zlib.error("cut short")
+        return self._plain.whole()
