@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test check format clean
+.PHONY: demo test check format clean
 .DELETE_ON_ERROR:
+
+demo: $(VENV)/.base
+	$(BIN)/holdfast demo
 
 test: check
 	$(BIN)/pytest -q -n auto

@@ -1,0 +1,174 @@
+"""What the demo prints: plain sentences, tables, and a progress bar where there is a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table as Grid
+
+from holdfast import Reference, Replica, Row
+from holdfast.status import Downloaded, Downloading, HistoryEntry, Issue, ReplicaStatus, SyncReport
+
+T = TypeVar("T")
+#: Columns that every write changes; a person learns nothing from them.
+_NOISE: Final = frozenset({"modifiedon", "modifiedby", "versionnumber", "createdon"})
+_WINNERS: Final = {"mine": "mine", "theirs": "theirs", "merge": "both"}
+
+
+class Stage:
+    """Prints the story."""
+
+    def __init__(self) -> None:
+        self.console = Console(width=100, highlight=False)
+
+    def chapter(self, title: str) -> None:
+        """Begin a part of the story."""
+        self.console.print(f"\n[bold]{escape(title)}[/bold]")
+
+    def say(self, text: str) -> None:
+        """Print a sentence."""
+        self.console.print(escape(text), soft_wrap=True)
+
+    async def with_progress(self, replica: Replica, work: Awaitable[T]) -> T:
+        """Await ``work`` while its events are shown."""
+        async with self._watching(replica):
+            return await work
+
+    @asynccontextmanager
+    async def _watching(self, replica: Replica) -> AsyncIterator[None]:
+        bar = Progress(
+            TextColumn("  {task.description:<12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("rows"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        with bar:
+            async with asyncio.TaskGroup() as group:
+                watcher = group.create_task(self._follow(replica, bar))
+                await asyncio.sleep(0)  # let it listen before anything happens
+                yield
+                await asyncio.sleep(0)
+                watcher.cancel()
+
+    async def _follow(self, replica: Replica, bar: Progress) -> None:
+        tasks: dict[str, TaskID] = {}
+        async for event in replica.events():
+            if not isinstance(event, Downloading | Downloaded) or not event.received:
+                continue
+            if event.table not in tasks:
+                tasks[event.table] = bar.add_task(event.table, total=None)
+            total = event.received
+            if isinstance(event, Downloading):
+                total = max(event.expected or 0, event.received)
+            elif bar.disable:
+                self.say(f"  {event.table:<12} {event.received:>6,} rows read")
+            bar.update(tasks[event.table], completed=event.received, total=total)
+
+    def status(self, status: ReplicaStatus) -> None:
+        """Print the status table."""
+        grid = _grid("Table", "Status", "Rows", "Pending", "Last sync")
+        for table in status.tables:
+            moment = table.last_sync
+            grid.add_row(
+                escape(table.label),
+                table.availability.value,
+                f"{table.rows:,}",
+                str(table.pending),
+                f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never",
+            )
+        self.console.print(grid)
+        switch = "on" if status.working_offline else "off"
+        synced = "yes" if status.synced else "no"
+        self.say(f"  Work offline: {switch} · open issues: {status.issues} · synced: {synced}")
+
+    def report(self, report: SyncReport) -> None:
+        """Print what a sync did."""
+        self.say(
+            f"  {report.applied} changes reached the server · {len(report.conflicts)} conflicts "
+            f"settled · {len(report.issues)} refused and kept · {report.waiting} waiting"
+        )
+        fetched = ", ".join(
+            f"{name} {table.received} in, {table.removed} out"
+            for name, table in report.tables.items()
+        )
+        self.say(f"  fetched: {fetched}")
+
+    async def conflict(self, replica: Replica, entry: HistoryEntry) -> None:
+        """Print one settled conflict: base, mine, theirs, and who won."""
+        name = _name(entry.base or entry.theirs or entry.mine)
+        loser = "theirs is kept" if entry.winner == "mine" else "mine is kept"
+        self.say(
+            f"\n  {entry.table} {name!r}: {_deed(entry.mine)} here, {_deed(entry.theirs)} there "
+            f"→ {_WINNERS[entry.winner]} won ({entry.policy}); {loser} in the history"
+        )
+        await self._side_by_side(replica, entry)
+
+    async def issue(self, replica: Replica, issue: Issue) -> None:
+        """Print what was refused and is kept for a person."""
+        name = _name(issue.mine or issue.base)
+        self.say(
+            f"\n  {issue.table} {name!r}: {issue.kind}, kept as it was typed; the server says:"
+        )
+        self.say(f"  {issue.message}")
+        await self._side_by_side(replica, issue)
+
+    async def _side_by_side(self, replica: Replica, entry: HistoryEntry | Issue) -> None:
+        rows = (entry.base, entry.mine, entry.theirs)
+        table = replica.table(entry.table)
+        labels = [{} if row is None else await table.labels(row) for row in rows]
+        grid = _grid("Column", "Base", "Mine", "Theirs")
+        for column in _columns(entry):
+            cells = (_cell(row, column, known) for row, known in zip(rows, labels, strict=True))
+            grid.add_row(column, *cells)
+        self.console.print(grid)
+
+
+def _grid(*titles: str) -> Grid:
+    grid = Grid(pad_edge=True, header_style="bold", show_edge=False)
+    for title in titles:
+        number = title in ("Rows", "Pending")
+        grid.add_column(title, justify="right" if number else "left", overflow="fold")
+    return grid
+
+
+def _deed(row: Row | None) -> str:
+    return "deleted" if row is None else "edited"
+
+
+def _name(row: Row | None) -> str:
+    if row is None:
+        return "?"
+    return str(row[row.schema.primary_name or row.schema.primary_id])
+
+
+def _columns(entry: HistoryEntry | Issue) -> Sequence[str]:
+    rows = [row for row in (entry.base, entry.mine, entry.theirs) if row is not None]
+    names = [name for name in rows[0] if name not in _NOISE and not name.endswith("_base")]
+    return [name for name in names if len({repr(row[name]) for row in rows}) > 1][:6] or [
+        rows[0].schema.primary_name or rows[0].schema.primary_id
+    ]
+
+
+def _cell(row: Row | None, column: str, labels: Mapping[str, str]) -> str:
+    if row is None:
+        return "(deleted)"
+    value = row[column]
+    if isinstance(value, Reference):
+        return escape(labels.get(column, f"{value.table} {value.id[:8]}…, unknown here"))
+    return "" if value is None else escape(labels.get(column, str(value)))

@@ -1,0 +1,79 @@
+"""Base, mine and theirs side by side, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.table import Table
+from rich.text import Text
+
+import holdfast
+from holdfast.model import Row
+from holdfast.status import HistoryEntry, Issue
+from holdfast_cli._render import cell, grid, heading
+
+Entry = Issue | HistoryEntry
+
+
+async def comparison(replica: holdfast.Replica, entry: Entry) -> Table:
+    """Return a table of the columns that differ between any two of the versions."""
+    table = grid(["Column", "Before (base)", "Yours (mine)", "Server's (theirs)"])
+    versions = (entry.base, entry.mine, entry.theirs)
+    source = replica.table(entry.table)
+    labels = [{} if row is None else await source.labels(row) for row in versions]
+    for name in differing(entry):
+        cells = [_cell(row, name, known) for row, known in zip(versions, labels, strict=True)]
+        table.add_row(heading(source.schema.by_name[name]), *cells)
+    if not table.row_count:
+        table.add_row(Text("no column differs"), *(_presence(row) for row in versions))
+    return table
+
+
+def differing(entry: Entry) -> list[str]:
+    """Return the columns that are not the same in all versions there are, in the table's order."""
+    rows = [row for row in (entry.base, entry.mine, entry.theirs) if row is not None]
+    if not rows:
+        return []
+    if len(rows) == 1:
+        known = rows[0].schema.primary_id  # it is in the title
+        return [name for name in rows[0] if name != known and rows[0][name] is not None]
+    return [name for name in rows[0] if any(row[name] != rows[0][name] for row in rows[1:])]
+
+
+def _cell(row: Row | None, name: str, labels: Mapping[str, str]) -> Text:
+    if row is None:
+        return _presence(row)
+    if row[name] is None:
+        return Text("(empty)", style="dim")
+    return cell(row[name], labels.get(name))
+
+
+def _presence(row: Row | None) -> Text:
+    return Text("(no row)", style="dim") if row is None else Text("")
+
+
+def ways_out(entry: Entry) -> list[str]:
+    """Return what can be done, with the commands written out."""
+    if isinstance(entry, HistoryEntry):
+        return _after(entry)
+    mine = ("take-mine", "keep your version")
+    theirs = ("take-theirs", "keep the server's version")
+    ways = {
+        "conflict": [mine, theirs],
+        "refused": [("retry", "send it again"), ("discard", "give your change up")],
+    }.get(entry.kind, [mine, theirs])
+    lines = ["What you can do:"]
+    if entry.kind == "refused" and entry.mine is not None:
+        lines.append(f"  holdfast update {entry.table} {entry.row_id} name=value    (correct it)")
+    return lines + [f"  holdfast issues {verb} {entry.id}    ({what})" for verb, what in ways]
+
+
+def _after(entry: HistoryEntry) -> list[str]:
+    ways = []
+    if entry.winner != "mine":
+        ways.append(f"  holdfast issues take-mine {entry.id}    (bring your version back)")
+    if entry.winner != "theirs":
+        ways.append(
+            f"  holdfast issues take-theirs {entry.id}    (bring the server's version back)"
+        )
+    return ["It is settled; if it should be otherwise:", *ways]

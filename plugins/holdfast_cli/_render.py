@@ -1,0 +1,162 @@
+"""What people see: text made harmless, values made readable, tables and blocks.
+
+Invariant: everything printed for people passes :func:`clean`; rows come from a server and may try
+to move the cursor, colour the screen or turn the reading direction. Rich markup is never parsed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import IO, Final
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.schema import Column
+from holdfast.values import Reference, Value
+
+#: A pipe has no width; nothing is cut or wrapped for it.
+_ENDLESS: Final = 10_000
+_LONGEST_CELL: Final = 200
+_SEQUENCES: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\x9c|\Z)"  # OSC and other strings: titles, links, clipboards
+    r"|\x1b[ -/]*[0-~]",
+    re.DOTALL,
+)
+#: What must not stand as itself in anything that may reach a terminal.
+CONTROLS: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, without tab and newline
+    r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"  # direction marks, zero widths
+    r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"  # annotations, surrogates, tags
+)
+
+
+def clean(text: str) -> str:
+    """Return text without anything that a terminal would obey; newlines and tabs stay."""
+    return CONTROLS.sub("", _SEQUENCES.sub("", text))
+
+
+def one_line(text: str) -> str:
+    """Return harmless text on one line, cut where it gets too long to read."""
+    flat = " ".join(clean(text).split())
+    return flat if len(flat) <= _LONGEST_CELL else f"{flat[: _LONGEST_CELL - 1]}…"
+
+
+def console(file: IO[str]) -> Console:
+    """Return a console that neither parses markup nor guesses highlights; NO_COLOR is Rich's."""
+    wide = not file.isatty() and "COLUMNS" not in os.environ
+    return Console(
+        file=file, width=_ENDLESS if wide else None, markup=False, highlight=False, emoji=False
+    )
+
+
+def show(what: RenderableType) -> None:
+    """Print for people on stdout."""
+    if isinstance(what, str):
+        console(sys.stdout).print(Text(clean(what)), soft_wrap=True)
+    else:
+        console(sys.stdout).print(what)
+
+
+def say(text: str) -> None:
+    """Print a message on stderr."""
+    console(sys.stderr).print(Text(clean(text)), soft_wrap=True)
+
+
+def local(moment: datetime) -> datetime:
+    """Return an instant in this machine's time zone; at the ends of the calendar, as it is."""
+    try:
+        return moment.astimezone()
+    except (OverflowError, OSError, ValueError):
+        return moment
+
+
+def in_local_time(moment: datetime) -> str:
+    """Return an instant in this machine's time zone, to the minute."""
+    return local(moment).isoformat(sep=" ", timespec="minutes")[:16]
+
+
+def value_text(value: Value) -> str:
+    """Return a value as a person reads it, and could type it; null is empty."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return f"{value:f}"
+        case datetime():
+            moment = local(value) if value.tzinfo else value
+            return moment.isoformat(sep=" ")
+        case tuple():
+            return ",".join(str(option) for option in value)
+        case Reference():
+            return str(value)
+        case _:
+            return str(value)
+
+
+def cell(value: Value, label: str | None = None) -> Text:
+    """Return a table cell: the label where one is known, else the value."""
+    return Text(one_line(value_text(value) if label is None else label))
+
+
+def number(count: int) -> str:
+    """Return a count with its thousands apart."""
+    return f"{count:,}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 row``, ``2 rows``."""
+    return f"{number(count)} {noun}" + ("" if count == 1 else "s")
+
+
+def size_text(size: int) -> str:
+    """Return a size in bytes as a person reads it."""
+    amount, unit = float(size), "B"
+    for bigger in ("kB", "MB", "GB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, bigger
+    return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def heading(column: Column) -> Text:
+    """Return a column's heading: its label, and its name where that differs."""
+    name = Text(one_line(column.name))
+    if not column.label or column.label == column.name:
+        return name
+    return Text.assemble(one_line(column.label), "\n", (name.plain, "dim"))
+
+
+def grid(headings: Sequence[RenderableType]) -> Table:
+    """Return an empty table with these headings."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for each in headings:
+        table.add_column(each, overflow="fold")
+    return table
+
+
+def fits(table: Table) -> bool:
+    """Tell whether a table can be shown without breaking words."""
+    screen = console(sys.stdout)
+    return table.__rich_measure__(screen, screen.options).minimum <= screen.width
+
+
+def block(title: str, lines: Mapping[str, Text]) -> Table:
+    """Return one record as lines of name and value, for records too wide for a table."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.title = Text(one_line(title), style="bold")
+    table.title_justify = "left"
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in lines.items():
+        table.add_row(Text(one_line(name)), value)
+    return table

@@ -1,0 +1,209 @@
+"""The verb ``issues`` and its own: what a person is asked, and what was settled without asking."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+
+import holdfast
+from holdfast.errors import IssueNotFound
+from holdfast.status import HistoryEntry, Issue
+from holdfast_cli import _json
+from holdfast_cli._compare import comparison, ways_out
+from holdfast_cli._open import reading, writing
+from holdfast_cli._options import DEFAULT_PROFILE, JsonOption, ProfileOption
+from holdfast_cli._render import cell, grid, in_local_time, one_line, say, show
+from holdfast_cli._report import outcome, row_title
+
+#: How far back settled conflicts are listed and looked for.
+_HISTORY_LIMIT: Final = 1000
+_WINNERS: Final = {"mine": "yours", "theirs": "the server's", "merge": "both, merged"}
+
+
+def issues_app(*, sort_key: int) -> App:
+    """Return the verb with its sub-verbs."""
+    app = App(name="issues", sort_key=sort_key, version_flags=[])
+    app.default(list_issues)
+    for function, name in (
+        (show_issue, "show"),
+        (retry, "retry"),
+        (discard, "discard"),
+        (take_mine, "take-mine"),
+        (take_theirs, "take-theirs"),
+    ):
+        app.command(function, name=name)
+    return app
+
+
+async def list_issues(
+    *,
+    history: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    profile: ProfileOption = DEFAULT_PROFILE,
+    json: JsonOption = False,
+) -> None:
+    """List what needs your decision: refused changes, and conflicts left to you.
+
+    :param history: also list the conflicts that were settled by policy
+    """
+    async with reading(profile) as replica:
+        issues = await replica.issues()
+        settled = await replica.history(limit=_HISTORY_LIMIT) if history else []
+    if json:
+        document = {"issues": [_json.issue(issue) for issue in issues]}
+        if history:
+            document["history"] = [_json.history(entry) for entry in settled]
+        _json.emit(document)
+        return
+    _show_issues(issues)
+    if history:
+        _show_history(settled)
+
+
+def _show_issues(issues: list[Issue]) -> None:
+    if not issues:
+        say("nothing needs your decision")
+        return
+    table = grid(["Issue", "Kind", "Row", "Since", "What happened"])
+    for issue in issues:
+        title = row_title(issue.table, issue.row_id, (issue.mine, issue.theirs, issue.base))
+        table.add_row(
+            issue.id, issue.kind, cell(title), in_local_time(issue.raised), cell(issue.message)
+        )
+    show(table)
+    say("`holdfast issues show ID` compares the versions and says what you can do")
+
+
+def _show_history(settled: list[HistoryEntry]) -> None:
+    if not settled:
+        say("no conflict was settled by policy")
+        return
+    table = grid(["Settled", "Row", "Winner", "Policy", "Columns", "Entry"])
+    for entry in settled:
+        title = row_title(entry.table, entry.row_id, (entry.mine, entry.theirs, entry.base))
+        table.add_row(
+            in_local_time(entry.settled),
+            cell(title),
+            _WINNERS.get(entry.winner, cell(entry.winner)),
+            cell(entry.policy),
+            cell(", ".join(entry.columns)),
+            entry.id,
+        )
+    show(table)
+
+
+async def show_issue(
+    issue_id: str,
+    /,
+    *,
+    profile: ProfileOption = DEFAULT_PROFILE,
+    json: JsonOption = False,
+) -> None:
+    """Compare the versions of one issue, or of one settled conflict, and say what you can do.
+
+    :param issue_id: the id, as `holdfast issues` lists it
+    """
+    async with reading(profile) as replica:
+        entry = await _find(replica, issue_id)
+        if json:
+            _json.emit(_json.entry(entry))
+            return
+        columns = await comparison(replica, entry)
+    show(_title(entry))
+    show(columns)
+    show("\n".join(ways_out(entry)))
+
+
+async def _find(replica: holdfast.Replica, entry_id: str) -> Issue | HistoryEntry:
+    """Return the issue or the settled conflict with this id.
+
+    :raises IssueNotFound: there is neither
+    """
+    try:
+        return await replica.issue(entry_id)
+    except IssueNotFound:
+        for entry in await replica.history(limit=_HISTORY_LIMIT):
+            if entry.id == entry_id:
+                return entry
+        raise
+
+
+def _title(entry: Issue | HistoryEntry) -> str:
+    title = row_title(entry.table, entry.row_id, (entry.mine, entry.theirs, entry.base))
+    if isinstance(entry, HistoryEntry):
+        when = in_local_time(entry.settled)
+        return f"{title}\nsettled {when} by {entry.policy}: {outcome(entry)}"
+    code = f" ({entry.code})" if entry.code else ""
+    when = in_local_time(entry.raised)
+    return f"{title}\n{entry.kind} since {when}: {one_line(entry.message)}{code}"
+
+
+async def retry(
+    issue_id: str,
+    /,
+    *,
+    profile: ProfileOption = DEFAULT_PROFILE,
+    json: JsonOption = False,
+) -> None:
+    """Send a refused change again with the next sync.
+
+    :param issue_id: the id, as `holdfast issues` lists it
+    """
+    async with writing(profile) as replica:
+        await replica.retry(issue_id)
+    _tell("retry", issue_id, "it is sent again with the next sync", json=json)
+
+
+async def discard(
+    issue_id: str,
+    /,
+    *,
+    profile: ProfileOption = DEFAULT_PROFILE,
+    json: JsonOption = False,
+) -> None:
+    """Give up a change; the row becomes what the server has.
+
+    :param issue_id: the id, as `holdfast issues` lists it
+    """
+    async with writing(profile) as replica:
+        await replica.discard(issue_id)
+    _tell("discard", issue_id, "your change is given up", json=json)
+
+
+async def take_mine(
+    issue_id: str,
+    /,
+    *,
+    profile: ProfileOption = DEFAULT_PROFILE,
+    json: JsonOption = False,
+) -> None:
+    """Settle a conflict with your version, also one that a policy settled otherwise.
+
+    :param issue_id: the id, as `holdfast issues` lists it
+    """
+    async with writing(profile) as replica:
+        await replica.take_mine(issue_id)
+    _tell("take-mine", issue_id, "your version stands and is sent with the next sync", json=json)
+
+
+async def take_theirs(
+    issue_id: str,
+    /,
+    *,
+    profile: ProfileOption = DEFAULT_PROFILE,
+    json: JsonOption = False,
+) -> None:
+    """Settle a conflict with the server's version, also one that a policy settled otherwise.
+
+    :param issue_id: the id, as `holdfast issues` lists it
+    """
+    async with writing(profile) as replica:
+        await replica.take_theirs(issue_id)
+    _tell("take-theirs", issue_id, "the server's version stands", json=json)
+
+
+def _tell(done: str, issue_id: str, outcome: str, *, json: bool) -> None:
+    if json:
+        _json.emit({"id": issue_id, "done": done})
+    else:
+        show(f"{issue_id}: {outcome}")
