@@ -1,4 +1,4 @@
-"""The Web API: from a call to the part that answers it, and batches of calls.
+"""The Web API: from a call to the part that answers it.
 
 Invariant: every call has exactly one reply, and what is not known here is answered with 501 and
 noted; nothing is answered with success that was not done.
@@ -6,28 +6,21 @@ noted; nothing is answered with success that was not done.
 
 from __future__ import annotations
 
-import uuid
+import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from holdfast.contracts import FilterLanguage
-from holdfast_emulator._batch import (
-    Answered,
-    AnsweredSet,
-    ChangeSet,
-    Item,
-    Operation,
-    read_batch,
-    write_batch,
-)
+from holdfast_emulator._batch import read_batch
+from holdfast_emulator._batch_run import BatchRun
 from holdfast_emulator._bulk import Bulk
 from holdfast_emulator._definitions import Definitions
 from holdfast_emulator._options import parse_query, preferences
 from holdfast_emulator._payload import row_id
 from holdfast_emulator._read import Reader
-from holdfast_emulator._urls import NAMESPACE, Segment, resolve, segments, split_url
+from holdfast_emulator._urls import NAMESPACE, Segment, resolve, segments
 from holdfast_emulator._wire import Call, Reply, Unsupported, adding, answer, bad_query, refusal
 from holdfast_emulator._write import RowService
 from holdfast_emulator.dataverse import Dataverse
@@ -35,7 +28,15 @@ from holdfast_emulator.faults import DataverseFault, unknown_segment
 from holdfast_emulator.metadata import TableDefinition
 
 _KEPT: Final = 10_000
-_IMPERSONATION: Final = ("mscrmcallerid", "callerobjectid")
+_Special: TypeAlias = Callable[[Call, Sequence[Segment]], Reply]
+#: Headers that change what a request means, and what each of them asks for.
+_MEANINGFUL: Final = {
+    "mscrmcallerid": "impersonation",
+    "callerobjectid": "impersonation",
+    "mscrm.bypasscustompluginexecution": "bypassing plug-ins",
+    "mscrm.bypassbusinesslogicexecution": "bypassing plug-ins",
+}
+_OTHER_METADATA: Final = re.compile(r"odata\.metadata\s*=\s*(?!minimal\b)\w", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,6 @@ class Traced:
     user: str
     batch: bool
     unsupported: str | None = None
-
-
-class Interrupted(Exception):
-    """Raised when a fault breaks off a batch: what was carried out stays, no reply is made."""
-
-
-class _Undo(Exception):
-    """Raised inside a change set to undo it."""
-
-    def __init__(self, reply: Reply) -> None:
-        self.reply = reply
-        super().__init__(reply.status)
 
 
 @dataclass
@@ -95,10 +84,10 @@ class WebApi:
         return adding(reply, {"OData-Version": "4.0"})
 
     def _route(self, call: Call) -> Reply:
-        if any(name in call.headers for name in _IMPERSONATION):
-            raise Unsupported("impersonation")
+        _check_headers(call.headers)
         path = segments(resolve(call.path, call.references))
         if not path:
+            parse_query(call.query, ())
             return self._service_document(call)
         special = self._specials().get(path[0].name)
         if special is not None:
@@ -113,13 +102,13 @@ class WebApi:
             return self._collection(call, table, path[1:])
         return self._row(call, table, row_id(table, path[0]), path[1:])
 
-    def _specials(self) -> Mapping[str, tuple[str, Callable[[Call, Sequence[Segment]], Reply]]]:
+    def _specials(self) -> Mapping[str, tuple[str, _Special]]:
         return {
-            "$batch": ("POST", lambda call, _: self._batch(call)),
-            "WhoAmI": ("GET", lambda call, _: self._who_am_i(call)),
+            "$batch": ("POST", _alone(self._batch)),
+            "WhoAmI": ("GET", _alone(self._who_am_i)),
             "EntityDefinitions": ("GET", self._definitions.tables),
             "RelationshipDefinitions": ("GET", self._definitions.relationships),
-            "BulkDelete": ("POST", lambda call, _: self._bulk.delete(call)),
+            "BulkDelete": ("POST", _alone(self._bulk.delete)),
         }
 
     def _unknown(self, call: Call, name: str) -> DataverseFault:
@@ -157,11 +146,15 @@ class WebApi:
             case "DELETE", []:
                 parse_query(call.query, ())
                 return rows.delete(call, table, found)
+            case "GET", ["$value" | "$ref" | "$count" as name]:
+                raise Unsupported(f"GET {table.entity_set}(…)/{name}")
             case "GET", [name] if rest[0].key is None:
                 return rows.read_property(call, table, found, name)
             case (("PUT" | "DELETE"), [name]) if rest[0].key is None:
+                parse_query(call.query, ())
                 return rows.write_property(call, table, found, name)
             case (("PUT" | "DELETE"), [name, "$ref"]) if rest[0].key is None:
+                parse_query(call.query, ())
                 return rows.write_reference(call, table, found, name)
             case method, names:
                 raise Unsupported(f"{method} {table.entity_set}(…)/{'/'.join(names)[:100]}")
@@ -187,80 +180,28 @@ class WebApi:
         if call.batched:
             raise bad_query("A batch cannot contain a batch.")
         items = read_batch(call.headers.get("content-type", ""), call.body)
-        run = _BatchRun(self, call)
+        run = BatchRun(self.answer, self.dataverse, call)
         return run.answer(
             items, goes_on=preferences(call.headers.get("prefer", "")).continue_on_error
         )
 
 
-class _BatchRun:
-    """One batch on its way through."""
-
-    def __init__(self, api: WebApi, call: Call) -> None:
-        self._api = api
-        self._call = call
-        self._done = 0
-
-    def answer(self, items: Sequence[Item], *, goes_on: bool) -> Reply:
-        """Carry out the items in order; without ``goes_on`` the first failure is the last."""
-        answers: list[Answered | AnsweredSet] = []
-        status = 200
-        for item in items:
-            one = self._change_set(item) if isinstance(item, ChangeSet) else self._single(item)
-            answers.append(one)
-            if not goes_on and isinstance(one, Answered) and one.reply.status >= 400:
-                status = one.reply.status
-                break
-        return write_batch(answers, _guids(), status)
-
-    def _single(self, operation: Operation) -> Answered:
-        return Answered(self._perform(operation, {}), operation.content_id)
-
-    def _change_set(self, changes: ChangeSet) -> Answered | AnsweredSet:
-        replies: list[Answered] = []
-        references: dict[str, str] = {}
-        try:
-            with self._api.dataverse.transaction():
-                for operation in changes.operations:
-                    reply = self._change(operation, references)
-                    replies.append(Answered(reply, operation.content_id))
-                    references[operation.content_id or ""] = _made(operation, reply, references)
-        except _Undo as undo:
-            return Answered(undo.reply)
-        return AnsweredSet(tuple(replies))
-
-    def _change(self, operation: Operation, references: Mapping[str, str]) -> Reply:
-        reply = self._perform(operation, references)
-        if reply.status >= 400:
-            raise _Undo(reply)
-        return reply
-
-    def _perform(self, operation: Operation, references: Mapping[str, str]) -> Reply:
-        if self._done == self._call.stop_after:
-            raise Interrupted
-        path, query = split_url(operation.url)
-        call = replace(
-            self._call,
-            method=operation.method,
-            path=path,
-            query=query,
-            headers=operation.headers,
-            body=operation.body,
-            references=references,
-            batched=True,
-        )
-        reply = self._api.answer(call)
-        self._done += 1
-        if reply.status >= 400:
-            return adding(reply, {"REQ_ID": str(uuid.uuid4())})
-        return reply
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse headers that would make the answer another one than is given here."""
+    for name, what in _MEANINGFUL.items():
+        if name in headers:
+            raise Unsupported(what)
+    if _OTHER_METADATA.search(headers.get("accept", "")):
+        raise Unsupported("any odata.metadata but minimal")
 
 
-def _made(operation: Operation, reply: Reply, references: Mapping[str, str]) -> str:
-    """Return the URL that later operations mean by this one's Content-ID."""
-    return reply.entity or resolve(split_url(operation.url)[0], references)
+def _alone(act: Callable[[Call], Reply]) -> _Special:
+    """Return what answers a resource that has neither key nor options nor anything below it."""
 
+    def special(call: Call, path: Sequence[Segment]) -> Reply:
+        if len(path) > 1:
+            raise Unsupported(f"what is below {path[0].name}")
+        parse_query(call.query, ())
+        return act(call)
 
-def _guids() -> Iterator[str]:
-    while True:
-        yield str(uuid.uuid4())
+    return special

@@ -26,7 +26,7 @@ _MAX_TAIL: Final = 80  # white space after a boundary; a bound keeps reading lin
 _BOUNDARY: Final = re.compile(
     r""";\s*boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))""", re.IGNORECASE
 )
-_REQUEST_LINE: Final = re.compile(r"([A-Z]{1,20}) +(\S.*?) +HTTP/\d(?:\.\d)?\s*\Z")
+_PROTOCOL: Final = re.compile(r"HTTP/\d(?:\.\d)?\Z")
 _METHODS: Final = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
 
 
@@ -97,12 +97,20 @@ def _operation(headers: Mapping[str, str], content: bytes) -> Operation:
     if not headers.get("content-type", "").lower().startswith("application/http"):
         raise bad_query("A part of the batch is neither application/http nor a change set.")
     line, _, rest = content.lstrip(b"\r\n").partition(b"\n")
-    found = _REQUEST_LINE.match(_text(line))
-    if not found or found[1] not in _METHODS or len(found[2]) > MAX_URL:
-        raise bad_query("A part of the batch has no valid request line.")
+    method, url = _request_line(_text(line))
     inner, body = _headers(rest)
     content_id = headers.get("content-id") or inner.get("content-id")
-    return Operation(found[1], found[2], inner, body.strip(b"\r\n\t "), content_id)
+    return Operation(method, url, inner, body.strip(b"\r\n\t "), content_id)
+
+
+def _request_line(line: str) -> tuple[str, str]:
+    """Return method and URL; the URL may have raw spaces in it."""
+    method, _, rest = line.partition(" ")
+    url, _, protocol = rest.strip().rpartition(" ")
+    url = url.rstrip()
+    if method not in _METHODS or not 0 < len(url) <= MAX_URL or not _PROTOCOL.match(protocol):
+        raise bad_query("A part of the batch has no valid request line.")
+    return method, url
 
 
 def _parts(content_type: str, body: bytes) -> Iterator[tuple[dict[str, str], bytes]]:
@@ -144,7 +152,8 @@ def _headers(part: bytes) -> tuple[dict[str, str], bytes]:
         if not line:
             break
         name, colon, value = _text(line).partition(":")
-        if not colon or len(line) > _MAX_HEADER or len(headers) >= _MAX_HEADERS:
+        hidden = any(mark in line for mark in b"\r\0")  # a header is repeated in replies
+        if not colon or hidden or len(line) > _MAX_HEADER or len(headers) >= _MAX_HEADERS:
             raise bad_query("A part of the batch has a header that is not understood.")
         headers[name.strip().lower()] = value.strip()
     return headers, part[at:]

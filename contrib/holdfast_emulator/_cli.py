@@ -24,6 +24,7 @@ async def emulator(
     seed: int = 1,
     file: Path | None = None,
     requests_per_window: int = 6000,
+    execution: float = 1200.0,
     window: float = 300.0,
     concurrent: int = 52,
 ) -> int:
@@ -34,6 +35,7 @@ async def emulator(
     :param seed: which sample rows; the same seed makes the same rows
     :param file: keep the organisation in this file; without it, it is gone in the end
     :param requests_per_window: how often one user may ask in one window before a 429
+    :param execution: how many seconds one user's requests may take in one window before a 429
     :param window: how long that window is, in seconds
     :param concurrent: how many requests one user may have running before a 429
     """
@@ -42,7 +44,7 @@ async def emulator(
     from holdfast_emulator._server import EmulatorServer
 
     dataverse = organisation(rows, seed, file)
-    limits = Limits(requests_per_window, window, concurrent)
+    limits = Limits(requests_per_window, execution, window, concurrent)
     renew = None if file else lambda: organisation(rows, seed, None)
     try:
         async with EmulatorServer(dataverse, port=port, limits=limits, renew=renew) as server:

@@ -24,6 +24,7 @@ _COOKIE: Final = re.compile(
     r'<cookie pagenumber="(\d{1,9})" pagingcookie="([^"<>]*)" istracking="(True|False)" />\Z'
 )
 _ENTRY: Final = re.compile(r'<([A-Za-z_]\w*) (?:last="([^"]*)"|lastnull="1")[^<>]*/>')
+_MOST_DIGITS: Final = 20  # those of a 64-bit number and its sign
 _ESCAPED: Final = re.compile(r"%[0-9A-F]{2}")
 
 
@@ -101,12 +102,14 @@ def _text(cell: Cell) -> str:
 def _cell(kind: Kind, text: str) -> Cell:
     try:
         match kind:
-            case Kind.INTEGER:
+            case Kind.INTEGER if len(text) <= _MOST_DIGITS:
                 return int(text)
             case Kind.REAL:
                 return float(text)
-            case Kind.DECIMAL:
-                return Decimal(text)
+            case Kind.DECIMAL if (number := Decimal(text)).is_finite():
+                return number
+            case Kind.INTEGER | Kind.DECIMAL:
+                raise _malformed()
             case Kind.BOOLEAN:
                 return text == "True"
             case _:

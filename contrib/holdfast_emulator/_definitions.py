@@ -112,6 +112,8 @@ class Definitions:
         if len(path) == 1:
             return _one(call, "EntityDefinitions", self._table_json(table, ask), ask)
         collection = self._collections(table).get(path[1].name)
+        if collection is None and path[1].name in shapes.table_json(table):
+            raise Unsupported("single properties of metadata")
         if collection is None:
             raise unknown_segment(path[1].name)
         if path[1].name == "Attributes":
@@ -134,7 +136,7 @@ class Definitions:
         for one in every:
             if all(one.get(name) == value for name, value in wanted.items()):
                 return _one(call, "RelationshipDefinitions", one, ask)
-        raise _missing("Relationship", str(wanted))
+        raise _missing("relationship", str(wanted))
 
     def _table_json(self, table: TableDefinition, ask: _Ask) -> Json:
         item = shapes.table_json(table)
@@ -200,7 +202,9 @@ def _cast(path: Sequence[Segment]) -> str | None:
     if not path:
         return None
     found = _ATTRIBUTE.match(path[0].name)
-    if found is None or len(path) > 1:
+    if len(path) > 1:
+        raise Unsupported("single properties of metadata")
+    if found is None:
         raise unknown_segment(path[0].name)
     if found[1] == "EnumAttributeMetadata":
         raise bad_query("EnumAttributeMetadata is abstract; cast to one of its derived types.")
@@ -218,4 +222,4 @@ def _one(call: Call, name: str, item: Json, ask: _Ask) -> Reply:
 
 
 def _missing(what: str, key: str) -> DataverseFault:
-    return DataverseFault(404, MISSING_ROW, f"Could not find an {what} with {key[:200]}.")
+    return DataverseFault(404, MISSING_ROW, f"Could not find the {what} with {key[:200]}.")

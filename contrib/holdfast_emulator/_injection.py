@@ -23,6 +23,9 @@ class FaultKind(Enum):
     CUT_BODY = "cut-body"  # it is carried out, and the connection closes inside the reply
     THROTTLE = "throttle"  # 429 with Retry-After, nothing is carried out
     UNAVAILABLE = "unavailable"  # 503 with Retry-After, nothing is carried out
+    DEADLOCK = (
+        "deadlock"  # 500, the database chose this request to give way; nothing is carried out
+    )
     CAPTIVE_PORTAL = "captive-portal"  # 200 with a page of HTML that is not the server's
     EXPIRE_TOKEN = "expire-token"  # noqa: S105  401, as for a token that has run out
     EXPIRE_DELTA = "expire-delta"  # a delta link that has run out; strikes delta requests only
@@ -47,6 +50,10 @@ class Fault:
     retry_after: int = 1
     seconds: float = 0.0
     operations: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.times is not None and self.times < 1:
+            raise ValueError("a fault strikes at least once")
 
     def matches(self, method: str, target: str) -> bool:
         """Tell whether this is a request that the fault is meant for."""

@@ -126,7 +126,7 @@ def attribute_json(table: TableDefinition, column: ColumnDefinition) -> Json:
         "IsCustomAttribute": "_" in column.name and not column.name.startswith("address"),
         "IsPrimaryId": column.name == table.primary_id,
         "IsPrimaryName": column.name == table.primary_name,
-        "IsSecured": False,
+        "IsSecured": column.secured,
         "IsValidForRead": column.readable,
         "IsValidForCreate": column.creatable,
         "IsValidForUpdate": column.updatable,

@@ -27,7 +27,9 @@ COUNT_EXCEEDED: Final = "Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"
 _UNSUPPORTED: Final = frozenset(
     {"$apply", "fetchXml", "sql", "savedQuery", "userQuery", "partitionId"}
 )
-_PREFERENCE: Final = re.compile(r"""\s*([^\s=,;"]+)\s*(?:=\s*("[^"]*"|[^\s,;]*))?[^,]*(?:,|\Z)""")
+_MOST_WRAPS: Final = 4
+_TEST: Final = re.compile(r"(\w+) eq ('(?:[^']|'')*'|[^\s()']+(?:'(?:[^']|'')*')?)")
+_PREFERENCE: Final = re.compile(r"""([^\s=,;"]+)\s*(?:=\s*("[^"]*"|[^\s,;]*))?[^,]*(?:,|\Z)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,19 +219,56 @@ def _expand(part: str) -> Expand:
 def parse_simple_filter(text: str) -> Mapping[str, frozenset[str]]:
     """Parse ``Name eq 'a' or Name eq 'b'`` and conjunctions of such, for metadata.
 
-    :raises DataverseFault: it says more than that
+    :raises DataverseFault: it says more than that, or is not balanced
     """
     wanted: dict[str, frozenset[str]] = {}
-    for clause in re.split(r"\s+and\s+", text.strip()):
-        tests = re.split(r"\s+or\s+", clause.strip("() "))
-        found = [re.fullmatch(r"\(*\s*(\w+)\s+eq\s+(.+?)\s*\)*", test) for test in tests]
-        names = {match[1] for match in found if match}
-        if None in found or len(names) != 1:
+    for clause in _split_word(_unwrapped(text), "and"):
+        tests = [_TEST.fullmatch(_plain(test)) for test in _split_word(_unwrapped(clause), "or")]
+        names = {found[1] for found in tests if found}
+        if None in tests or len(names) != 1:
             raise Unsupported(f"the metadata filter {text[:200]!r}")
-        values = frozenset(_constant(match[2]) for match in found if match)
+        values = frozenset(_constant(found[2]) for found in tests if found)
         (name,) = names
         wanted[name] = wanted.get(name, values) & values
     return wanted
+
+
+def _split_word(text: str, word: str) -> list[str]:
+    """Split at a word between single spaces, where it stands outside quotes and parentheses."""
+    parts: list[list[str]] = [[]]
+    for piece in split_outside(text.strip(), " "):
+        if piece == word:
+            parts.append([])
+        elif piece:
+            parts[-1].append(piece)
+    return [" ".join(part) for part in parts]
+
+
+def _plain(test: str) -> str:
+    return " ".join(_split_word(_unwrapped(test), ""))
+
+
+def _unwrapped(text: str) -> str:
+    """Take off parentheses around the whole text; nobody writes more than a few pairs."""
+    for _ in range(_MOST_WRAPS):
+        text = text.strip()
+        if not _is_wrapped(text):
+            break
+        text = text[1:-1]
+    return text
+
+
+def _is_wrapped(text: str) -> bool:
+    depth = 0
+    quoted = False
+    for at, character in enumerate(text):
+        if character == "'":
+            quoted = not quoted
+        elif not quoted:
+            depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return 0 < at == len(text) - 1
+    return False
 
 
 def _constant(literal: str) -> str:

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+from holdfast.errors import StorageError
 from holdfast_emulator.dataverse import Dataverse
+from holdfast_emulator.rows import RowStore
 from holdfast_emulator.sample import Sample
 from holdfast_emulator.sqlite_rows import SqliteRows
 
 
 def organisation(rows: int, seed: int, file: Path | None) -> Dataverse:
-    """Return an organisation with sample rows; one that comes from a file keeps those it has."""
-    store = SqliteRows(file) if file else None
-    dataverse = Dataverse(_now, make_id=lambda: str(uuid.uuid4()), rows=store)
+    """Return an organisation with sample rows; one that comes from a file keeps those it has.
+
+    :raises StorageError: the file is in use, or not one of an emulator
+    """
+    dataverse = _opened(file) if file else _dataverse(None)
     if next(dataverse.scan("account"), None) is None and rows:
         today = _now().replace(hour=0, minute=0, second=0, microsecond=0)
         Sample(rows, today, seed).load(dataverse)
     return dataverse
+
+
+def _opened(file: Path) -> Dataverse:
+    try:
+        rows = SqliteRows(file)
+    except sqlite3.Error as error:
+        raise _unusable(file, error) from error
+    try:
+        return _dataverse(rows)
+    except ValueError as error:
+        rows.close()
+        raise _unusable(file, error) from error
+
+
+def _unusable(file: Path, error: Exception) -> StorageError:
+    return StorageError(
+        f"the emulator cannot use {file}: {error}; name another file, or stop who uses it"
+    )
+
+
+def _dataverse(rows: RowStore | None) -> Dataverse:
+    return Dataverse(_now, make_id=lambda: str(uuid.uuid4()), rows=rows)
 
 
 def _now() -> datetime:

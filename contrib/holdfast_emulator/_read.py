@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from holdfast.contracts import FilterLanguage
 from holdfast.errors import FilterError
-from holdfast.filters import EVERYTHING, Expression
+from holdfast.filters import EVERYTHING, And, Expression, Not, Or
 from holdfast.schema import ColumnType, Kind
 from holdfast.values import Reference
 from holdfast_emulator._cookies import (
@@ -37,7 +37,7 @@ from holdfast_emulator._options import (
 from holdfast_emulator._wire import Call, Reply, Unsupported, answer, bad_query
 from holdfast_emulator.changes import ChangePage, TrackPosition
 from holdfast_emulator.dataverse import Dataverse
-from holdfast_emulator.faults import DataverseFault, unknown_property
+from holdfast_emulator.faults import TOO_MANY_CONDITIONS, DataverseFault, unknown_property
 from holdfast_emulator.metadata import ColumnDefinition, TableDefinition
 from holdfast_emulator.query import Answer, Order, Query, Row
 
@@ -46,6 +46,7 @@ _LIST: Final = (
     *("$skiptoken", "$deltatoken"),
 )
 _COUNT: Final = ("$filter", "$deltatoken")
+_MOST_CONDITIONS: Final = 500
 _BOM: Final = b"\xef\xbb\xbf"
 _UNKNOWN: Final = re.compile(r"has no column '([^']*)'")
 _SCHEMA_VERSION: Final = "Microsoft.Dynamics.CRM.globalmetadataversion"
@@ -68,7 +69,8 @@ class Reader:
         cookie = None if options.skip_token is None else read_cookie(options.skip_token)
         shape = shape_of(self.dataverse, table, options.select, options.expand, prefer)
         request = _Listing(self.dataverse, call, table, options, prefer, shape, cookie)
-        if prefer.track_changes or options.delta_token or (cookie and cookie.tracking):
+        delta = options.delta_token is not None
+        if prefer.track_changes or delta or (cookie and cookie.tracking):
             return request.tracked()
         return request.queried(self._filter(table, options.filter), self.language)
 
@@ -79,6 +81,7 @@ class Reader:
         """
         options = parse_query(call.query, _COUNT)
         if options.delta_token is not None:
+            _refuse_shaping(options)
             total = self.dataverse.count_changes(call.user, table.name, options.delta_token)
         else:
             expression = self._filter(table, options.filter)
@@ -90,9 +93,14 @@ class Reader:
         if source is None:
             return EVERYTHING
         try:
-            return self.language.parse(source, table.schema)
+            expression = self.language.parse(source, table.schema)
         except FilterError as error:
             raise _refusal(table, error) from error
+        if _conditions(expression) > _MOST_CONDITIONS:
+            raise DataverseFault(
+                400, TOO_MANY_CONDITIONS, "Number of conditions in query exceeded maximum limit."
+            )
+        return expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +145,7 @@ class _Listing:
 
     def tracked(self) -> Reply:
         """Answer a tracked read: all rows with a delta link at the end, or what changed since."""
-        for name in self.options.named():
-            raise bad_query(
-                f'The "${name}" query parameter isn\'t supported when Change Tracking is enabled.'
-            )
+        _refuse_shaping(self.options)
         if self.options.count:
             raise Unsupported("$count=true with change tracking")
         position = _track_position(self.cookie)
@@ -217,6 +222,25 @@ class _Listing:
         applied = self.prefer.applied()
         reply = answer(body)
         return Reply(200, reply.body, {"Preference-Applied": applied} if applied else {})
+
+
+def _conditions(expression: Expression) -> int:
+    """Count the conditions of a filter; a list of values is one."""
+    match expression:
+        case And(parts) | Or(parts):
+            return sum(map(_conditions, parts))
+        case Not(part):
+            return _conditions(part)
+        case _:
+            return 1
+
+
+def _refuse_shaping(options: Options) -> None:
+    """Refuse the options that change tracking cannot be combined with."""
+    for name in options.named():
+        raise bad_query(
+            f'The "${name}" query parameter isn\'t supported when Change Tracking is enabled.'
+        )
 
 
 def _refusal(table: TableDefinition, error: FilterError) -> DataverseFault:

@@ -1,4 +1,4 @@
-"""The emulator on a socket: sign-in, limits, faults, compression, and the control pages.
+"""The emulator on a socket: sign-in, limits, faults, compression.
 
 Invariant: a fault, a refused token and a limit act before the organisation is asked, or after it
 has answered; never in between.
@@ -17,18 +17,20 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote
 
-import msgspec
 from aiohttp import web
 
 from holdfast.contracts import FilterLanguage
 from holdfast.discovery import FILTERS, Catalogue
-from holdfast_emulator._api import Interrupted, WebApi
-from holdfast_emulator._injection import Fault, FaultKind, FaultPlan, describe, read_fault
+from holdfast.errors import UsageError
+from holdfast_emulator._api import WebApi
+from holdfast_emulator._batch_run import Interrupted
+from holdfast_emulator._control import ControlPages
+from holdfast_emulator._injection import Fault, FaultKind, FaultPlan
 from holdfast_emulator._limits import TOO_MANY_REQUESTS, Limits, ServiceProtection, throttled
 from holdfast_emulator._urls import VERSIONS
-from holdfast_emulator._wire import Call, Reply, adding, refusal
+from holdfast_emulator._wire import Call, Reply, adding, bad_query, refusal
 from holdfast_emulator.dataverse import Dataverse
-from holdfast_emulator.faults import expired_version
+from holdfast_emulator.faults import BAD_QUERY, DataverseFault, deadlock, expired_version
 from holdfast_emulator.security import User
 
 _MAX_URL: Final = 32_768
@@ -43,6 +45,7 @@ _BEFORE: Final = frozenset(
         FaultKind.LOSE_REQUEST,
         FaultKind.THROTTLE,
         FaultKind.UNAVAILABLE,
+        FaultKind.DEADLOCK,
         FaultKind.CAPTIVE_PORTAL,
         FaultKind.EXPIRE_TOKEN,
         FaultKind.EXPIRE_DELTA,
@@ -101,7 +104,9 @@ class EmulatorServer:
         if self._renew is None:
             self._api.trace.clear()
             return False
-        self._api = WebApi(self._renew(), self._language)
+        renewed = self._renew()
+        renewed.purge_changes(after=self.dataverse.version)
+        self._api = WebApi(renewed, self._language)
         return True
 
     async def __aenter__(self) -> Self:
@@ -114,7 +119,14 @@ class EmulatorServer:
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, self._host, self._port)
-        await site.start()
+        try:
+            await site.start()
+        except (OSError, OverflowError) as error:
+            await self._stack.aclose()
+            raise UsageError(
+                f"port {self._port} of {self._host} cannot be listened on: {error}; "
+                "take another, or 0 for any that is free"
+            ) from error
         self._port = runner.addresses[0][1]
         return self
 
@@ -128,7 +140,8 @@ class EmulatorServer:
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=_MAX_BODY)
-        application.router.add_route("*", "/_emulator/{what}", self._control)
+        pages = ControlPages(self.faults, lambda: self.trace, self.reset)
+        application.router.add_route("*", "/_emulator/{what}", pages.answer)
         application.router.add_route("*", "/{path:.*}", self._serve)
         return application
 
@@ -157,6 +170,8 @@ class EmulatorServer:
                 reply = throttled(fault.retry_after, TOO_MANY_REQUESTS, words)
             case FaultKind.UNAVAILABLE:
                 reply = Reply(503, b"<h2>Our services aren't available</h2>", wait, "text/html")
+            case FaultKind.DEADLOCK:
+                reply = refusal(deadlock())
             case FaultKind.CAPTIVE_PORTAL:
                 reply = Reply(200, _PORTAL, type="text/html")
             case FaultKind.EXPIRE_TOKEN:
@@ -184,8 +199,12 @@ class EmulatorServer:
         if refused is not None:
             return refused
         with self._protection.running(user.id) as left:
-            body = await request.read()
-            call = _call(request, user, body, stop_after)
+            try:
+                call = _call(request, user, await request.read(), stop_after)
+            except web.HTTPRequestEntityTooLarge:
+                return refusal(DataverseFault(413, BAD_QUERY, "The request is too large."))
+            except (web.RequestPayloadError, UnicodeError):
+                return refusal(bad_query("The request cannot be decoded."))
             if call is None:
                 return Reply(404, b"", type="text/html")
             reply = self._api.answer(call)
@@ -203,32 +222,6 @@ class EmulatorServer:
             "x-ms-ratelimit-burst-remaining-xrm-requests": str(left),
         }
 
-    async def _control(self, request: web.Request) -> web.Response:
-        """Answer under ``/_emulator/``: faults, trace, reset."""
-        match request.method, request.match_info["what"]:
-            case "POST", "faults":
-                try:
-                    self.faults.add(read_fault(await request.read()))
-                except ValueError as error:
-                    return _json({"error": str(error)}, 400)
-                return _json([describe(fault) for fault in self.faults.pending])
-            case "GET", "faults":
-                return _json([describe(fault) for fault in self.faults.pending])
-            case "DELETE", "faults":
-                self.faults.clear()
-                return _json([])
-            case "GET", "trace":
-                return _json(self._trace_report())
-            case "POST", "reset":
-                return _json({"rows": self.reset()})
-            case _:
-                return _json({"error": "there are faults, trace and reset"}, 404)
-
-    def _trace_report(self) -> Mapping[str, object]:
-        trace = self.trace
-        missing = sorted({str(one["unsupported"]) for one in trace if one["unsupported"]})
-        return {"requests": trace, "unsupported": missing}
-
 
 def _odata() -> FilterLanguage:
     driver = Catalogue().load_driver(FILTERS, "odata", FilterLanguage)
@@ -243,12 +236,16 @@ def _target(request: web.Request) -> str:
 
 
 def _call(request: web.Request, user: User, body: bytes, stop_after: int | None) -> Call | None:
-    """Return the call that a request is; None outside the Web API."""
+    """Return the call that a request is; None outside the Web API.
+
+    :raises UnicodeError: it is not UTF-8
+    """
     path, _, query = request.raw_path.partition("?")
     parts = path.split("/", 4)
     if parts[:3] != ["", "api", "data"] or len(parts) < 4 or parts[3] not in VERSIONS:
         return None
     headers = {name.lower(): ",".join(request.headers.getall(name)) for name in request.headers}
+    "".join((request.raw_path, *headers.values())).encode()  # what is no UTF-8 fails here
     return Call(
         request.method,
         unquote(parts[4]) if len(parts) > 4 else "",
@@ -300,9 +297,3 @@ async def _send_half(
     if request.transport is not None:
         request.transport.close()
     return response
-
-
-def _json(content: object, status: int = 200) -> web.Response:
-    return web.Response(
-        status=status, body=msgspec.json.encode(content), content_type="application/json"
-    )

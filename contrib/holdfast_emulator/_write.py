@@ -55,6 +55,17 @@ def _if_match(header: str | None) -> _IfMatch:
             return _version(etag)
 
 
+def _if_there(call: Call) -> _IfMatch:
+    """Read the condition of a write that never creates.
+
+    :raises DataverseFault: a header is no etag, or asks that there be no row
+    """
+    wanted = conditions(call.headers)
+    if wanted.only_create:
+        raise Unsupported(f"If-None-Match: * on {call.method}")
+    return wanted.if_match or "*"
+
+
 def _version(etag: str) -> int:
     digits = etag.removeprefix("W/").strip('"')
     if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
@@ -70,11 +81,15 @@ class RowService:
 
     def create(self, call: Call, table: TableDefinition) -> Reply:
         """Answer POST on an entity set."""
+        if conditions(call.headers).if_match is not None:
+            raise Unsupported("If-Match on a create")
         row = self.dataverse.create(call.user, table.name, self._values(call, table))
         return self._written(call, row, created=True)
 
     def retrieve(self, call: Call, table: TableDefinition, row_id: str) -> Reply:
         """Answer GET on a row; 304 when the client has this version already."""
+        if isinstance(_if_match(call.headers.get("if-match")), int):
+            raise Unsupported("If-Match with an etag on GET")
         row = self.dataverse.retrieve(call.user, table.name, row_id)
         known = call.headers.get("if-none-match", "").strip() == row.etag
         if known and self._cacheable(call, table):
@@ -100,8 +115,8 @@ class RowService:
 
     def delete(self, call: Call, table: TableDefinition, row_id: str) -> Reply:
         """Answer DELETE on a row."""
-        wanted = conditions(call.headers)
-        self.dataverse.delete(call.user, table.name, row_id, if_match=wanted.if_match)
+        condition = _if_there(call)
+        self.dataverse.delete(call.user, table.name, row_id, if_match=condition)
         return Reply(204)
 
     def read_property(self, call: Call, table: TableDefinition, row_id: str, name: str) -> Reply:
@@ -112,6 +127,7 @@ class RowService:
             return self._follow(call, row, name)
         if column.type in _FILES:
             raise Unsupported("file and image content")
+        parse_query(call.query, ())
         value = property_value(row, column)
         if value is None:
             return Reply(204)
@@ -122,7 +138,7 @@ class RowService:
         """Answer PUT (``{"value": …}``) and DELETE (null) on a property."""
         column = self._writable(table, name)
         value = call.json().get("value") if call.method == "PUT" else None
-        condition = conditions(call.headers).if_match or "*"
+        condition = _if_there(call)
         self.dataverse.update(
             call.user, table.name, row_id, {column.name: value}, if_match=condition
         )
@@ -138,7 +154,8 @@ class RowService:
             url = str(call.json().get("@odata.id", ""))
             target = target_of(self.dataverse.metadata, url, call.references)
         values = {relationship.referencing_attribute: target}
-        self.dataverse.update(call.user, table.name, row_id, values, if_match="*")
+        condition = _if_there(call)
+        self.dataverse.update(call.user, table.name, row_id, values, if_match=condition)
         return Reply(204)
 
     def _values(self, call: Call, table: TableDefinition) -> dict[str, object]:

@@ -17,7 +17,13 @@ from holdfast_emulator.metadata import TableDefinition
 from holdfast_emulator.query import PAGE_LIMIT, Cells, Row
 from holdfast_emulator.rows import RowStore
 
-_TOKEN: Final = re.compile(r"(\d{1,18})!(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d)\Z")
+_TOKEN: Final = re.compile(
+    r"([0-9]{1,18})!([0-9]{2}/[0-9]{2}/[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2})\Z"
+)
+_POSITION: Final = re.compile(
+    r"([0-9]{1,18}![0-9/: ]{19})\|"
+    r"(?:([0-9]{1,18})\|([0-9]{1,18})|\|([0-9a-f-]{0,36}))\|([01])\Z"
+)
 _TOKEN_TIME: Final = "%m/%d/%Y %H:%M:%S"  # noqa: S105  a format, not a secret
 
 
@@ -46,10 +52,13 @@ class TrackPosition:
 
         :raises DataverseFault: 400
         """
-        token, *rest = text.split("|")
-        if len(rest) != 3 or not _TOKEN.match(token) or not re.match(r"\d{0,18}\Z", rest[0]):
+        found = _POSITION.match(text)
+        if not found:
             raise faults.bad_token(text)
-        return cls(token, int(rest[0]) if rest[0] else None, rest[1], rest[2] == "1")
+        token, since, version, after, tombstones = found.groups()
+        if since is None:
+            return cls(token, None, after)
+        return cls(token, int(since), version, tombstones == "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class Tracker:
         end = f"{version}!{self.clock().astimezone(UTC):{_TOKEN_TIME}}"
         if token is None:
             return TrackPosition(end, None, "")
-        since = self._since(table, token)
+        since = self._since(table, token, version)
         return TrackPosition(end, since, str(since))
 
     def page(self, table: TableDefinition, position: TrackPosition, page_size: int) -> ChangePage:
@@ -100,7 +109,7 @@ class Tracker:
 
     def count(self, table: TableDefinition, token: str, version: int) -> int:
         """Count rows and deletions between a token and a version."""
-        since = self._since(table, token)
+        since = self._since(table, token, version)
         everything = self.store.count(table.name) + 1
         rows = self.store.changed(table.name, since, version, everything)
         return len(rows) + len(self.store.buried(table.name, since, version, 2**31))
@@ -134,7 +143,7 @@ class Tracker:
         last = buried[room - 1][0] if room else buried_since
         return ChangePage(rows, deleted, replace(position, after=str(last), tombstones=True), None)
 
-    def _since(self, table: TableDefinition, token: str) -> int:
+    def _since(self, table: TableDefinition, token: str, version: int) -> int:
         parsed = _TOKEN.match(token)
         if not parsed:
             raise faults.bad_token(token)
@@ -145,6 +154,8 @@ class Tracker:
         if self.clock() - given > timedelta(days=self.expire_days()):
             raise faults.expired_version()
         since = int(parsed[1])
+        if since > version:  # of an organisation that was here before this one
+            raise faults.expired_version()
         self._check_floor(table, since)
         return since
 

@@ -16,7 +16,6 @@ from holdfast_emulator.metadata import ColumnDefinition, LookupKind, RequiredLev
 
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_")
 MONEY_LIMIT: Final = Decimal(922337203685477)
-INTEGER_LIMIT: Final = Decimal(2147483647)
 
 
 def define(

@@ -135,20 +135,22 @@ class Dataverse:
         if row is None:
             raise faults.missing_row(table, row_id)
         self.security.check_row(user, definition, row.id, row.owner_id, "Read")
-        return row
+        return self._shown(user, row)
 
     def create(self, user: User, table: str, values: Values) -> Row:
         """Create a row and return it; the primary id in ``values`` is taken, or one is made.
 
         412 0x80040237 when the id is taken.
         """
-        return self._writer.create(user, self._table(table), values)
+        return self._shown(user, self._writer.create(user, self._table(table), values))
 
     def update(
         self, user: User, table: str, row_id: str, values: Values, *, if_match: IfMatch = None
     ) -> Row:
         """Write columns of a row that exists, and return it; 404, 412 0x80060882."""
-        return self._writer.update(user, self._table(table), row_id.lower(), values, if_match)
+        definition = self._table(table)
+        row = self._writer.update(user, definition, row_id.lower(), values, if_match)
+        return self._shown(user, row)
 
     def upsert(self, user: User, table: str, row_id: str, values: Values) -> tuple[Row, bool]:
         """Update the row, or create it with this id; the second value says that it was created."""
@@ -193,7 +195,8 @@ class Dataverse:
 
     def query(self, user: User, query: Query) -> Answer:
         """Return one page of the rows that match and that the user may read."""
-        return self._selection(user, query).answer()
+        found = self._selection(user, query).answer()
+        return replace(found, rows=[self._shown(user, row) for row in found.rows])
 
     def count(
         self,
@@ -224,16 +227,21 @@ class Dataverse:
         definition = self._tracked(user, table)
         if position is None:
             position = self._tracker.begin(definition, token, self.version)
-        return self._tracker.page(definition, position, page_size)
+        page = self._tracker.page(definition, position, page_size)
+        return replace(page, rows=[self._shown(user, row) for row in page.rows])
 
     def count_changes(self, user: User, table: str, token: str) -> int:
         """Count what a delta from ``token`` would bring, deletions included."""
         return self._tracker.count(self._tracked(user, table), token, self.version)
 
-    def purge_changes(self) -> None:
-        """Forget all deletions until now: every delta token given out before expires."""
+    def purge_changes(self, *, after: int = 0) -> None:
+        """Forget all deletions until now: every delta token given out before expires.
+
+        :param after: the newest version of the organisation that was in this one's place
+        """
         self._outside_transactions()
         self._store.clear_buried()
+        self._ledger.version = max(self._ledger.version, after)
         self._tracker.floors[""] = self._ledger.next_version()
 
     @contextmanager
@@ -271,6 +279,14 @@ class Dataverse:
         self._prepare(wider)
         self.metadata.put(wider)
         self._tracker.floors[table] = self._ledger.next_version()
+
+    def secure(self, table: str, column: str, *, hidden_from: User) -> None:
+        """Secure a column: the user reads null in it, and is refused to write it."""
+        definition = self._table(table)
+        secured = replace(definition.by_name[column], secured=True)
+        columns = tuple(secured if c.name == column else c for c in definition.columns)
+        self.metadata.put(replace(definition, columns=columns))
+        self.security.hide(hidden_from, table, column)
 
     def add_relationship(self, relationship: RelationshipDefinition) -> None:
         """Add a relationship over columns that exist."""
@@ -314,6 +330,16 @@ class Dataverse:
         if table is None:
             raise faults.unknown_segment(name)
         return table
+
+    def _shown(self, user: User, row: Row) -> Row:
+        """Return what the user sees of a row: null where a column is hidden."""
+        hidden = self.security.hidden(user, row.table)
+        if not hidden:
+            return row
+        draft = draft_of(row.definition, row.cells)
+        for name in hidden:
+            overlay(row.definition, draft, name, None)
+        return Row(row.definition, tuple(draft.values()))
 
     def _outside_transactions(self) -> None:
         if self._ledger.open:

@@ -24,6 +24,9 @@ BAD_STATUS: Final = "0x80048408"
 RESTRICTED_DELETE: Final = "0x80040227"
 NOT_TRACKED: Final = "0x80072491"
 EXPIRED_VERSION: Final = "0x80044352"
+TOO_MANY_CONDITIONS: Final = "0x8004430c"
+SQL_ERROR: Final = "0x80044150"
+SECURED_COLUMN: Final = "0x8004f507"
 
 
 class DataverseFault(Exception):
@@ -95,6 +98,23 @@ def expired_version() -> DataverseFault:
         400,
         EXPIRED_VERSION,
         "Version stamp associated with the client has expired. Please perform a full sync.",
+    )
+
+
+def deadlock() -> DataverseFault:
+    """Say that the database undid this request to let another one pass; it may be repeated."""
+    return DataverseFault(
+        500, SQL_ERROR, "Sql error: Generic SQL error. CRM ErrorCode: -2147204784 Sql Number: 1205"
+    )
+
+
+def secured_column(user_id: str, column: str, table: str) -> DataverseFault:
+    """Refuse to write a column that is hidden from the caller."""
+    return DataverseFault(
+        403,
+        SECURED_COLUMN,
+        f"Caller user with Id {user_id} does not have update permissions to a {column} secured "
+        f"field on entity {table}.",
     )
 
 

@@ -111,6 +111,7 @@ class ColumnDefinition:
     behavior: DateBehavior = DateBehavior.USER_LOCAL
     format: str | None = None  # Text, Email, Url, Phone, DateOnly, DateAndTime …
     base_of: str | None = None
+    secured: bool = False  # hidden from some; see Dataverse.secure
 
     @property
     def attribute_type(self) -> str:
@@ -233,8 +234,6 @@ class TableDefinition:
             self.primary_name,
             tuple(column.column for column in self.columns),
             self.label,
-            (),
-            self.change_tracking,
         )
 
     @property

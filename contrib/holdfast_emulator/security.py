@@ -1,14 +1,16 @@
 """Who calls, and how far they may look.
 
-Invariant: rights are a depth per user and table; what nobody limited is organisation-wide.
+Invariant: rights are a depth per user and table, less the columns hidden from the user; what nobody
+limited is organisation-wide and whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from holdfast_emulator.faults import PRIVILEGE_DENIED, DataverseFault
+from holdfast_emulator.faults import PRIVILEGE_DENIED, DataverseFault, secured_column
 from holdfast_emulator.metadata import Ownership, TableDefinition
 
 
@@ -36,6 +38,7 @@ class Security:
 
     _users: dict[str, User] = field(default_factory=dict)
     _depths: dict[tuple[str, str], Depth] = field(default_factory=dict)
+    _hidden: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def admit(self, token: str, user: User) -> None:
         """Let ``token`` sign ``user`` in from now on."""
@@ -63,6 +66,22 @@ class Security:
         if depth is Depth.BASIC and table.ownership is not Ownership.USER:
             return Depth.GLOBAL
         return depth
+
+    def hide(self, user: User, table: str, column: str) -> None:
+        """Hide a column: ``user`` reads null in it, and may not write it."""
+        self._hidden[user.id, table] = self.hidden(user, table) | {column}
+
+    def hidden(self, user: User, table: str) -> frozenset[str]:
+        """Return the columns of a table that ``user`` does not see."""
+        return self._hidden.get((user.id, table), frozenset())
+
+    def check_columns(self, user: User, table: str, written: Iterable[str]) -> None:
+        """Refuse to write a column that is hidden from ``user``.
+
+        :raises DataverseFault: 403
+        """
+        for column in sorted(self.hidden(user, table).intersection(written)):
+            raise secured_column(user.id, column, table)
 
     def check(self, user: User, table: TableDefinition, verb: str) -> None:
         """Refuse who has no right at all to ``verb`` (``Read``, ``Create`` …) in the table.

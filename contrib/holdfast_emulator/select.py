@@ -31,6 +31,7 @@ from holdfast_emulator.rows import RowStore
 
 _STRIDE: Final = 1000
 _VERSION: Final = "versionnumber"
+_LAST_VERSION: Final = 2**62
 _Test: TypeAlias = Callable[[Cells], bool]
 
 
@@ -151,11 +152,12 @@ class Selection:
     def _by_version(self, after: Position | None) -> Iterator[Cells]:
         """Yield rows by version, from the filter's lower bound or from a position on."""
         since = _version_floor(self.query.filter)
-        if after is not None:
-            since = max(since, int(str(after[0])))
-        until = 2**62
+        if after is not None and isinstance(after[0], int):
+            since = max(since, after[0])
         at = self.table.positions[_VERSION]
-        while some := self.store.changed(self.table.name, since, until, _STRIDE):
+        while some := self.store.changed(
+            self.table.name, min(since, _LAST_VERSION), _LAST_VERSION, _STRIDE
+        ):
             yield from some
             since = int(str(some[-1][at]))
 

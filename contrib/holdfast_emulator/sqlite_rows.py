@@ -22,6 +22,7 @@ _SCHEMA: Final = """
 pragma journal_mode = wal;
 pragma synchronous = off;
 pragma locking_mode = exclusive;
+pragma cache_size = -65536;
 create table if not exists layout (name text primary key, number integer, fields text);
 create table if not exists live (
     tbl integer, id text, version integer, cells text, primary key (tbl, id)
@@ -42,9 +43,14 @@ class SqliteRows(RowStore):
 
     def __init__(self, path: Path | str) -> None:
         # A test may build the store here and serve it from another thread, never from both at once.
-        self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._file.executescript(_SCHEMA)
-        self._file.execute("begin")
+        # Nobody else will let go of the file soon: it is not waited for.
+        self._file = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            self._file.executescript(_SCHEMA)
+            self._file.execute("begin immediate")
+        except sqlite3.Error:
+            self._file.close()
+            raise
         self._numbers: dict[str, int] = {}
         self._widths: dict[str, int] = {}
 

@@ -107,7 +107,10 @@ def _exact(table: TableDefinition, column: ColumnDefinition, value: object) -> C
 def _double(table: TableDefinition, column: ColumnDefinition, value: object) -> Cell:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise _wrong_type(table, value, "Edm.Double")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number too large for a float; a decimal becomes infinite
+        number = math.inf
     if not math.isfinite(number):
         raise _wrong_type(table, value, "Edm.Double")
     _in_range(table, column, Decimal(repr(number)), faults.NUMBER_OUT_OF_RANGE)

@@ -110,6 +110,7 @@ class Writer:
     ) -> dict[str, Cell | Reference]:
         creating = operation is Operation.CREATE
         written = accept(table, values, creating=creating)
+        self.security.check_columns(user, table.name, written)
         for rule in self.rules:
             rule(user, table.name, written, operation)
         if self.rules:

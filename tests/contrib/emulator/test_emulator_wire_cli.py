@@ -14,6 +14,8 @@ import aiohttp
 import pytest
 
 import holdfast_emulator
+from holdfast.errors import StorageError
+from holdfast_emulator._organisation import organisation
 
 MAIN = "import sys; from holdfast_cli import main; sys.exit(main(['emulator', *sys.argv[1:]]))"
 
@@ -66,6 +68,20 @@ async def test_a_file_keeps_the_organisation(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             assert await process.wait() == 0
     assert before == 4
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "organisation.db"
+    file.write_text("no database")
+    with pytest.raises(
+        StorageError, match=r"cannot use .*organisation\.db: file is not a database"
+    ):
+        organisation(1, 1, file)
+    file.unlink()
+    first = organisation(1, 1, file)
+    with pytest.raises(StorageError, match="database is locked"):
+        organisation(1, 1, file)
+    first.close()
 
 
 def test_the_package_says_what_is_public() -> None:

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from holdfast_emulator import Dataverse, EmulatorServer, Fault, FaultKind, Limits
+from holdfast.errors import UsageError
+from holdfast_emulator import (
+    Dataverse,
+    DataverseFault,
+    EmulatorServer,
+    Fault,
+    FaultKind,
+    Limits,
+)
+from holdfast_emulator._limits import ServiceProtection
 
 if TYPE_CHECKING:
     from contrib.emulator.conftest import Client
@@ -76,6 +85,43 @@ async def test_a_user_who_asks_too_often_has_to_wait(dataverse: Dataverse) -> No
         assert statuses == [200, 200, 429, 200]
 
 
+def test_a_user_who_keeps_the_server_busy_has_to_wait() -> None:
+    now = 0.0
+    limits = Limits(execution=20, window=300)
+    protection = ServiceProtection(limits, lambda: now)
+    for _ in range(2):
+        assert protection.refuse("ann") is None
+        with protection.running("ann"):
+            now += 10
+    refused = protection.refuse("ann")
+    assert refused
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "290")
+    assert b"0x80072321" in refused.body
+    assert b"exceeded limit of 20,000 milliseconds" in refused.body
+    assert protection.refuse("bo") is None
+    now += 290
+    assert protection.refuse("ann") is None
+
+
+async def test_a_deadlock_says_so(client: Client) -> None:
+    client.server.faults.add(Fault(FaultKind.DEADLOCK))
+    answer = await client("POST", "accounts", ACCOUNT)
+    assert answer.code == "0x80044150"
+    assert "Sql Number: 1205" in answer.json["error"]["message"]
+
+
+def test_a_fault_strikes_at_least_once() -> None:
+    with pytest.raises(ValueError, match="at least once"):
+        Fault(FaultKind.DELAY, times=0)
+
+
+async def test_a_port_that_is_taken_is_named(server: EmulatorServer, dataverse: Dataverse) -> None:
+    port = int(server.url.rpartition(":")[2])
+    with pytest.raises(UsageError, match=f"port {port} of 127.0.0.1 cannot be listened on"):
+        async with EmulatorServer(dataverse, port=port):
+            pass
+
+
 async def test_a_user_may_have_only_so_many_requests_running(dataverse: Dataverse) -> None:
     async with (
         EmulatorServer(dataverse, limits=Limits(concurrent=1)) as server,
@@ -132,6 +178,7 @@ async def test_a_body_may_be_cut(client: Client) -> None:
     [
         (FaultKind.THROTTLE, 429, "7"),
         (FaultKind.UNAVAILABLE, 503, "7"),
+        (FaultKind.DEADLOCK, 500, None),
         (FaultKind.EXPIRE_TOKEN, 401, None),
         (FaultKind.CAPTIVE_PORTAL, 200, None),
     ],
@@ -258,3 +305,24 @@ async def test_a_reset_renews_the_rows_where_it_can(dataverse: Dataverse) -> Non
         async with http.post(f"{server.url}/_emulator/reset") as reply:
             assert await reply.json() == {"rows": True}
         assert server.dataverse is not dataverse
+
+
+async def test_a_delta_link_from_before_a_reset_has_expired(dataverse: Dataverse) -> None:
+    """However much is written after it: what the link would miss cannot be told."""
+
+    def renew() -> Dataverse:
+        return Dataverse(clock=lambda: datetime(2026, 3, 1, 8, 0, tzinfo=UTC))
+
+    ann = dataverse.security.user_of("demo-token")
+    assert ann is not None
+    dataverse.create(ann, "account", ACCOUNT)
+    dataverse.delete(ann, "account", ID)
+    before = dataverse.track(ann, "account").token
+    async with EmulatorServer(dataverse, renew=renew) as server:
+        assert server.reset()
+        for _ in range(20):
+            server.dataverse.create(ann, "account", {"name": "B"})
+        with pytest.raises(DataverseFault, match="has expired"):
+            server.dataverse.track(ann, "account", token=before)
+        after = server.dataverse.track(ann, "account").token
+        assert server.dataverse.track(ann, "account", token=after).rows == []

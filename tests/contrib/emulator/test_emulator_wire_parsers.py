@@ -59,7 +59,7 @@ def test_options_are_parsed_or_refused(parts: list[tuple[str, str]] | str) -> No
 @given(NASTY)
 def test_preferences_and_metadata_filters_are_parsed_or_refused(text: str) -> None:
     assert isinstance(preferences(text), Preferences)
-    with may_refuse(501):
+    with may_refuse(400, 501):
         parse_simple_filter(text)
 
 
