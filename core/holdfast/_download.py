@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Final
 
 from holdfast._engine import Engine
 from holdfast._membership import Membership
@@ -18,12 +19,28 @@ from holdfast._plan.rows import RowState, image_of
 from holdfast._scopes import TableScope
 from holdfast._store import Writes, equals
 from holdfast._tables import SCOPES, SHADOWS, Image, ScopeState, row_key
-from holdfast.errors import AccessDenied, CheckpointExpired, ProfileError, ProtocolError
+from holdfast.errors import (
+    AccessDenied,
+    CheckpointExpired,
+    PluginError,
+    ProfileError,
+    ProtocolError,
+    UntrustedLink,
+)
 from holdfast.model import Page, Record
 from holdfast.status import Downloaded, Downloading, SyncReport, TableReport
 from holdfast.values import Cell
 
 _logger = logging.getLogger(__name__)
+#: What stops one call and says nothing about the next: the other tables, or the other half, go on.
+OF_ONE_CALL: Final = (
+    AccessDenied,
+    CheckpointExpired,
+    PluginError,
+    ProfileError,
+    ProtocolError,
+    UntrustedLink,
+)
 
 
 class Download:
@@ -47,7 +64,7 @@ class Download:
             report = self._report.tables.setdefault(name, TableReport())
             try:  # the scope is looked up each time: reading one table anew may describe them all
                 await self._table(self._engine.scope(name), report)
-            except (AccessDenied, ProtocolError, ProfileError) as error:
+            except OF_ONE_CALL as error:
                 report.problem = str(error)
                 await self._note_problem(name, str(error))
             else:
@@ -87,16 +104,11 @@ class Download:
             await self._store.commit(writes)
 
     async def _note_problem(self, table: str, problem: str) -> None:
-        state = (await self._store.scope_states()).get(table) or ScopeState(table)
-        writes = Writes()
-        writes.put(SCOPES, replace(state, problem=problem).record())
-        await self._commit(writes)
-
-    async def _commit(self, writes: Writes) -> None:
         async with self._store.lock:
+            state = (await self._store.scope_states()).get(table) or ScopeState(table)
+            writes = Writes()
+            writes.put(SCOPES, replace(state, problem=problem).record())
             await self._store.commit(writes)
-
-    # --- pages --------------------------------------------------------------------------------
 
     async def _pages(self, scope: TableScope, state: ScopeState, report: TableReport) -> ScopeState:
         nothing_yet = state.checkpoint is None and not state.complete

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from holdfast.status import Event
@@ -24,8 +24,8 @@ class Broadcast:
                 queue.get_nowait()
             queue.put_nowait(event)
 
-    async def watch(self) -> AsyncIterator[Event]:
-        """Yield events from now on, until the consumer stops."""
+    async def watch(self) -> AsyncGenerator[Event]:
+        """Yield events from the first step on, until the consumer stops."""
         queue: asyncio.Queue[Event] = asyncio.Queue(_LIMIT)
         self._watchers.append(queue)
         try:

@@ -12,12 +12,12 @@ from typing import Final, TypeAlias
 from holdfast._engine import Engine, moment
 from holdfast._plan import rows
 from holdfast._plan.conflicts import history, row_of
-from holdfast._plan.rows import Cells, RowState, changed_columns
+from holdfast._plan.rows import RowState, changed_columns
 from holdfast._store import Writes
 from holdfast._tables import HISTORY, ISSUES, HistoryState, Image, IssueKind, IssueState
 from holdfast.errors import IssueNotFound
 from holdfast.model import KeepLocal, KeepRemote, Op, OpKind, OpState, Policy, Resolution, Row
-from holdfast.schema import ColumnType, TableSchema
+from holdfast.schema import TableSchema
 from holdfast.status import HistoryEntry, Issue
 from holdfast.values import Change, from_cells
 
@@ -33,8 +33,6 @@ class Issues:
         self._engine = engine
         self._store = engine.store
 
-    # --- reading ------------------------------------------------------------------------------
-
     async def list(self) -> list[Issue]:
         """Return the open issues, oldest first."""
         states = sorted(await self._store.issues(), key=lambda state: (state.raised, state.id))
@@ -49,9 +47,7 @@ class Issues:
 
     async def history(self, limit: int) -> Sequence[HistoryEntry]:
         """Return the settled conflicts, newest first."""
-        entries = [entry async for entry in self._store.history()]
-        entries.sort(key=lambda entry: (entry.settled, entry.id), reverse=True)
-        return [self._entry(entry) for entry in entries[:limit]]
+        return [self._entry(entry) for entry in await self._store.history(limit)]
 
     async def _issue(self, state: IssueState) -> Issue:
         schema = self._engine.schema(state.table)
@@ -92,12 +88,10 @@ class Issues:
         )
 
     async def _open(self, issue_id: str) -> IssueState:
-        for state in await self._store.issues():
-            if state.id == issue_id:
-                return state
-        raise IssueNotFound(issue_id)
-
-    # --- settling -----------------------------------------------------------------------------
+        state = await self._store.issue(issue_id)
+        if state is None:
+            raise IssueNotFound(issue_id)
+        return state
 
     async def retry(self, issue_id: str) -> None:
         """Let the ops of an issue be sent again.
@@ -119,10 +113,10 @@ class Issues:
         :raises IssueNotFound: there is neither an issue nor a settled conflict with this id
         """
         entry = await self._store.history_entry(entry_id)
-        if entry is not None:
+        if entry is None:
+            await self._settle(entry_id, self._kept, KeepLocal())
+        else:
             await self._bring_back(entry, entry.mine)
-            return
-        await self._settle(entry_id, self._kept, KeepLocal())
 
     async def take_theirs(self, entry_id: str) -> None:
         """Let the server's row win: in an issue by dropping the ops, after the fact by an edit.
@@ -130,10 +124,10 @@ class Issues:
         :raises IssueNotFound: there is neither an issue nor a settled conflict with this id
         """
         entry = await self._store.history_entry(entry_id)
-        if entry is not None:
+        if entry is None:
+            await self.discard(entry_id)
+        else:
             await self._bring_back(entry, entry.theirs)
-            return
-        await self.discard(entry_id)
 
     @property
     def _author(self) -> rows.Author:
@@ -162,7 +156,7 @@ class Issues:
             if before.dirty:
                 after = transition(before, issue)
                 if decision is not None and issue.kind is IssueKind.CONFLICT:
-                    writes.put(HISTORY, self._decided(before, decision).record())
+                    writes.append(HISTORY, self._decided(before, decision).record())
             for other in await self._store.issues_of(issue.table, issue.row_id):
                 open_ops = {op.id for op in after.ops if op.state is OpState.HELD}
                 if other.id == issue.id or not open_ops & set(other.ops):
@@ -207,8 +201,8 @@ class Issues:
         if image is None:
             return None if before.local is None else (OpKind.DELETE, {})
         if before.local is None:
-            return OpKind.CREATE, _writable(schema, image.cells, creating=True)
-        wanted = _writable(schema, image.cells, creating=False)
+            return OpKind.CREATE, rows.creatable(schema, image.cells)
+        wanted = rows.updatable(schema, image.cells)
         now = before.local
         changes = {
             name: change
@@ -216,17 +210,3 @@ class Issues:
             if name in entry.changed and from_cells(schema.by_name[name], now) != change
         }
         return (OpKind.UPDATE, changes) if changes else None
-
-
-def _writable(schema: TableSchema, cells: Cells, *, creating: bool) -> dict[str, Change]:
-    changes: dict[str, Change] = {}
-    for column in schema.columns:
-        may = column.creatable if creating else column.updatable
-        if not may or column.name == schema.primary_id:
-            continue
-        if column.type in (ColumnType.FILE, ColumnType.IMAGE):
-            continue
-        change = from_cells(column, cells)
-        if change is not None or not creating:
-            changes[column.name] = change
-    return changes

@@ -68,8 +68,6 @@ class Membership:
         query = Query(link.source, among)
         return {str(record[at]) async for record in self._store.query(query)}
 
-    # --- what has left ------------------------------------------------------------------------
-
     async def sweep(self, scope: TableScope, state: ScopeState, report: TableReport) -> None:
         """Ask by id for the rows that reading everything did not bring; drop those not there."""
         older = Compare(
@@ -148,8 +146,6 @@ class Membership:
             yield ids
             after = Compare(Comparison.GT, key, Literal(ids[-1]))
 
-    # --- links --------------------------------------------------------------------------------
-
     async def links(self, scope: TableScope, state: ScopeState, report: TableReport) -> None:
         """Bring what kept rows of other tables point to; let go of what they no longer do."""
         for link in scope.links:
@@ -178,15 +174,17 @@ class Membership:
         column = ColumnRef(link.column, Kind.KEY)
         order = (Order(schema.fields[at]),)
         query = Query(link.source, IsNull(column, negated=True), order)
-        async for record in self._store.query(query):
-            yield str(record[at])
+        async with aclosing(self._store.query(query)) as records:
+            async for record in records:
+                yield str(record[at])
 
     async def _marked(self, scope: TableScope, link: Link) -> AsyncGenerator[str]:
         """Yield the ids of the rows that have the link's bit, ascending."""
         at = len(scope.schema.fields) + 2  # behind version and generation
-        async for record in self._store.query(Query(scope.name)):
-            if int(str(record[at] or 0)) & link.bit:
-                yield str(record[0])
+        async with aclosing(self._store.query(Query(scope.name))) as records:
+            async for record in records:
+                if int(str(record[at] or 0)) & link.bit:
+                    yield str(record[0])
 
     async def _arrive(
         self,

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from holdfast.errors import FilterError, PluginError, Problem, ProfileError
 from holdfast.filters import EVERYTHING, Expression, Predicate, columns, predicate
-from holdfast.model import Policy, Scope
+from holdfast.model import Op, Scope
 from holdfast.plugins import Plugins
 from holdfast.profile import Profile, TableRule
 from holdfast.schema import ColumnType, Relationship, TableSchema
@@ -52,7 +52,6 @@ class TableScope:
     rule: TableRule
     scope: Scope
     visible: TableSchema
-    policy: Policy
     filter: Expression
     filter_bit: int
     links: tuple[Link, ...]
@@ -84,6 +83,14 @@ class TableScope:
         return self.filter_bit != 0 and self.filter == EVERYTHING and not self.links
 
 
+def pinned_columns(outbox: Iterable[Op]) -> dict[str, set[str]]:
+    """Return the columns that unsettled ops change."""
+    found: dict[str, set[str]] = {}
+    for op in outbox:
+        found.setdefault(op.table, set()).update(op.changes)
+    return found
+
+
 def bind(
     source: str,
     profile: Profile,
@@ -97,22 +104,17 @@ def bind(
     :raises ProfileError: with everything that the server does not have
     """
     binder = _Binder(profile, schemas, plugins, pinned)
-    scopes = [binder.table(index, rule) for index, rule in enumerate(profile.profile.tables)]
-    bound = {scope.name: scope for scope in scopes if scope is not None}
-    order = binder.order(bound)
+    scopes = binder.scopes()
     if binder.found:
         raise ProfileError(source, binder.found)
-    return {name: bound[name] for name in order}
+    return scopes
 
 
 def bind_known(
     profile: Profile, schemas: Mapping[str, TableSchema], plugins: Plugins, pinned: Pinned
 ) -> dict[str, TableScope]:
     """Return the scopes of those tables that fit what the server said last; the others wait."""
-    binder = _Binder(profile, schemas, plugins, pinned)
-    scopes = [binder.table(index, rule) for index, rule in enumerate(profile.profile.tables)]
-    bound = {scope.name: scope for scope in scopes if scope is not None}
-    return {name: bound[name] for name in binder.order(bound)}
+    return _Binder(profile, schemas, plugins, pinned).scopes()
 
 
 def indexes(scopes: Mapping[str, TableScope]) -> dict[str, list[str]]:
@@ -139,7 +141,13 @@ class _Binder:
         self._kept = {rule.name for rule in profile.profile.tables}
         self.found: list[Problem] = []
 
-    def table(self, index: int, rule: TableRule) -> TableScope | None:
+    def scopes(self) -> dict[str, TableScope]:
+        """Bind all that can be bound, each table behind those that point to it."""
+        scopes = [self._table(at, rule) for at, rule in enumerate(self._profile.profile.tables)]
+        bound = {scope.name: scope for scope in scopes if scope is not None}
+        return {name: bound[name] for name in self._order(bound)}
+
+    def _table(self, index: int, rule: TableRule) -> TableScope | None:
         """Bind one table; None when something is wrong with it."""
         key = f"profile.tables[{index}]"
         schema = self._schemas.get(rule.name)
@@ -166,7 +174,6 @@ class _Binder:
             rule=rule,
             scope=scope,
             visible=visible,
-            policy=self._profile.policy(rule.name),
             filter=filtered,
             filter_bit=0 if rule.rules == ("related",) else 1,
             links=links,
@@ -246,7 +253,7 @@ class _Binder:
             if column.type is ColumnType.LOOKUP and not set(column.targets) <= self._kept
         )
 
-    def order(self, bound: Mapping[str, TableScope]) -> list[str]:
+    def _order(self, bound: Mapping[str, TableScope]) -> list[str]:
         """Return the tables so that each follows the sources of its links; note a cycle."""
         done: list[str] = []
         left = list(bound)

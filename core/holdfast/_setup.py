@@ -107,7 +107,7 @@ class _Loader:
 
     def languages(self, profile: Profile) -> None:
         """Load the filter languages that are used, and the default one if it is installed."""
-        default = {"odata"} & set(self._catalogue.names(FILTERS))
+        default = {profiles.DEFAULT_LANGUAGE} & set(self._catalogue.names(FILTERS))
         for name in sorted({*profile.languages, *default}):
             key = f"filters.{name}" if name in profile.filters else _used_in(profile, name)
             driver = self._driver(FILTERS, name, FilterLanguage, key)
@@ -147,7 +147,9 @@ class _Loader:
         except PluginError as error:
             self._found.append(Problem(key, str(error)))
         except Exception as error:  # noqa: BLE001  a plugin's failure is a mistake among others
-            failure = PluginError(name, f"cannot be made: {type(error).__name__}")
+            failure = PluginError(
+                name, f"cannot be made: {type(error).__name__}; check its settings"
+            )
             self._found.append(Problem(key, str(failure)))
 
     def _driver(self, group: str, name: str, kind: type[Driver], key: str) -> Any:  # Any: a class

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -20,10 +20,13 @@ from holdfast._tables import (
     HISTORY,
     ISSUES,
     LEDGER,
+    LOGS,
     META,
+    NUMBER_FIELD,
     OUTBOX,
     SCHEMAS,
     SCOPES,
+    SEQUENCE_FIELD,
     SHADOWS,
     SYSTEM_LAYOUTS,
     HistoryState,
@@ -55,12 +58,18 @@ class Writes:
     """Changes gathered for one commit, grouped by table."""
 
     def __init__(self) -> None:
+        #: Records for the logs, in order; the commit numbers them.
+        self.appended: list[tuple[str, Sequence[Cell]]] = []
         self._puts: dict[str, list[Sequence[Cell]]] = defaultdict(list)
         self._deletes: dict[str, list[str | int]] = defaultdict(list)
 
     def put(self, table: str, *records: Sequence[Cell]) -> None:
         """Insert or replace records."""
         self._puts[table].extend(records)
+
+    def append(self, log: str, record: Sequence[Cell]) -> None:
+        """Add a record, but for its number, to the end of a log."""
+        self.appended.append((log, record))
 
     def delete(self, table: str, *keys: str | int) -> None:
         """Delete records by key."""
@@ -76,7 +85,7 @@ class Writes:
                 self.put(OUTBOX, op_record(op))
         for op, place in after.settled:
             self.delete(OUTBOX, op.sequence)
-            self.put(LEDGER, (op.id, place.value, op.table, op.row_id, now))
+            self.append(LEDGER, (op.id, place.value, op.table, op.row_id, now))
 
     def _row_itself(self, before: RowState, after: RowState) -> None:
         if after.local is None:
@@ -90,18 +99,18 @@ class Writes:
     def _shadow(self, before: RowState, after: RowState) -> None:
         key = row_key(after.table, after.row_id)
         if after.dirty:
-            images = (after.base, after.remote)
-            stored = (None if image is None else image.to_json() for image in images)
-            self.put(
-                SHADOWS, (key, after.table, after.row_id, *stored, after.moved, after.generation)
-            )
+            base = after.base.to_json() if after.base else None
+            remote = after.remote.to_json() if after.remote and after.moved else None
+            known = (base, remote, after.moved, after.generation)  # not moved: remote is the base
+            self.put(SHADOWS, (key, after.table, after.row_id, *known))
         elif before.dirty:
             self.delete(SHADOWS, key)
 
     def changes(self) -> list[Change]:
         """Return the list that a storage takes."""
-        deletes = [Delete(table, keys) for table, keys in self._deletes.items()]
-        return [*deletes, *(Put(table, records) for table, records in self._puts.items())]
+        deletes = [Delete(table, keys) for table, keys in self._deletes.items() if keys]
+        puts = [Put(table, records) for table, records in self._puts.items() if records]
+        return [*deletes, *puts]
 
 
 class Store:
@@ -114,18 +123,19 @@ class Store:
         self.schemas: dict[str, TableSchema] = {}
         #: What the server said of each table of the profile, all its columns.
         self.described: dict[str, TableSchema] = {}
-        self._sequence = 0
+        #: The last number given out in a table, once that was asked for.
+        self._last: dict[str, int] = {}
 
     async def commit(self, writes: Writes) -> None:
-        """Write all of it in one durable commit."""
+        """Write all of it in one durable commit; call with the lock held."""
+        for log, record in writes.appended:
+            writes.put(log, (*record, await self._next(log, NUMBER_FIELD)))
         changes = writes.changes()
         if changes:
             await self.storage.write(changes)
 
-    def query(self, query: Query) -> AsyncIterator[Record]:
+    def query(self, query: Query) -> AsyncGenerator[Record]:
         """Yield the records that match; what the storage does not run is done here."""
-        if self.storage.runs(query.where):
-            return self.storage.query(query)
         return _query.run(self.storage, query, self._positions(query.table))
 
     async def count(self, table: str, where: Expression = EVERYTHING) -> int:
@@ -138,14 +148,35 @@ class Store:
 
     async def next_sequence(self) -> int:
         """Return the next op's place in the outbox; call with the lock held."""
-        if not self._sequence:
-            last = Order(Field("sequence", Kind.INTEGER), descending=True)
-            async for record in self.query(Query(OUTBOX, order=(last,), limit=1)):
-                self._sequence = int(str(record[0]))
-        self._sequence += 1
-        return self._sequence
+        return await self._next(OUTBOX, SEQUENCE_FIELD)
 
-    # --- meta ---------------------------------------------------------------------------------
+    async def _next(self, table: str, field: Field) -> int:
+        self._last[table] = await self._greatest(table, field) + 1
+        return self._last[table]
+
+    async def _greatest(self, table: str, field: Field) -> int:
+        """Return the greatest number in a table; 0 where there is none."""
+        known = self._last.get(table, 0)
+        if known:
+            return known
+        at = self._positions(table)[field.name]
+        greatest = Query(table, order=(Order(field, descending=True),), limit=1)
+        numbers = [int(str(record[at] or 0)) async for record in self.query(greatest)]
+        return max(numbers, default=0)
+
+    async def trim(self) -> None:
+        """Let the oldest records of the logs go, in one commit; :data:`LOGS` says how many stay.
+
+        The oldest are those with the smallest numbers, whatever any clock said.
+        """
+        async with self.lock:
+            writes = Writes()
+            for log, kept in LOGS.items():
+                last = await self._greatest(log, NUMBER_FIELD)
+                number = ColumnRef(NUMBER_FIELD.name, NUMBER_FIELD.kind)
+                old = Query(log, Compare(Comparison.LE, number, Literal(last - kept)))
+                writes.delete(log, *[str(record[0]) async for record in self.query(old)])
+            await self.commit(writes)
 
     async def meta(self) -> dict[str, str]:
         """Return what is noted about the replica."""
@@ -186,8 +217,6 @@ class Store:
             writes.delete(table, *(name for name in known if name not in self.schemas))
         await self.commit(writes)
 
-    # --- rows ---------------------------------------------------------------------------------
-
     async def rows(self, schema: TableSchema, ids: Sequence[str]) -> dict[str, RowState]:
         """Return the states of these rows; one that is not known at all is a blank state."""
         keys = [row_key(schema.name, row_id) for row_id in ids]
@@ -222,13 +251,15 @@ class Store:
         if shadow is None:
             image = None if local is None else Image(local, version)
             return RowState(schema, row_id, local, image, image, generation=generation, rules=rules)
+        moved = bool(shadow[5])
+        base = Image.from_json(shadow[3], schema)
         return RowState(
             schema,
             row_id,
             local,
-            Image.from_json(shadow[3], schema),
-            Image.from_json(shadow[4], schema),
-            moved=bool(shadow[5]),
+            base,
+            Image.from_json(shadow[4], schema) if moved else base,
+            moved=moved,
             ops=tuple(ops or ()),
             generation=shadow[6],
             rules=rules,
@@ -245,18 +276,9 @@ class Store:
     def _op(self, record: Sequence[Cell]) -> Op:
         return op_from_record(record, self.schemas[str(record[3])])
 
-    # --- system tables ------------------------------------------------------------------------
-
     async def outbox(self) -> list[Op]:
         """Return all unsettled ops, in order."""
         return [self._op(record) async for record in self.query(Query(OUTBOX))]
-
-    async def pinned(self) -> dict[str, set[str]]:
-        """Return the columns that unsettled ops change, by table."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for op in await self.outbox():
-            found[op.table].update(op.changes)
-        return found
 
     async def dirty_ids(self, table: str) -> list[str]:
         """Return the ids of the rows of a table that have unsettled ops."""
@@ -274,16 +296,26 @@ class Store:
         """Return the open issues, oldest first."""
         return [IssueState.from_record(r) async for r in self.query(Query(ISSUES))]
 
+    async def issue(self, issue_id: str) -> IssueState | None:
+        """Return one open issue."""
+        for record in await self.storage.read(ISSUES, [issue_id]):
+            return IssueState.from_record(record)
+        return None
+
     async def issues_of(self, table: str, row_id: str) -> list[IssueState]:
         """Return the open issues of one row."""
         query = Query(ISSUES, equals("row", row_key(table, row_id)))
         return [IssueState.from_record(r) async for r in self.query(query)]
 
-    async def history(self) -> AsyncIterator[HistoryState]:
-        """Yield what was settled by policy, of the tables that are kept."""
-        async for record in self.query(Query(HISTORY)):
-            if record[1] in self.schemas:
-                yield HistoryState.from_record(record, self.schemas[str(record[1])])
+    async def history(self, limit: int) -> list[HistoryState]:
+        """Return settled conflicts of the tables that are kept, newest first."""
+        kept = In(ColumnRef("table_name", Kind.KEY), tuple(self.schemas))
+        newest = Order(NUMBER_FIELD, descending=True)
+        query = Query(HISTORY, kept, (newest,), limit)
+        return [
+            HistoryState.from_record(record, self.schemas[str(record[1])])
+            async for record in self.query(query)
+        ]
 
     async def history_entry(self, entry_id: str) -> HistoryState | None:
         """Return one entry."""

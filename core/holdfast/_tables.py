@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
@@ -30,6 +30,11 @@ ISSUES: Final = "_holdfast_issues"
 HISTORY: Final = "_holdfast_history"
 LEDGER: Final = "_holdfast_ledger"
 
+#: How many records of each log are kept: the newest, by a number that each gets when committed.
+LOGS: Final = {LEDGER: 10_000, HISTORY: 1_000}
+
+SEQUENCE_FIELD: Final = Field("sequence", Kind.INTEGER)
+NUMBER_FIELD: Final = Field("number", Kind.INTEGER)
 VERSION_FIELD: Final = Field(f"{HIDDEN_PREFIX}version", Kind.KEY)
 GENERATION_FIELD: Final = Field(f"{HIDDEN_PREFIX}generation", Kind.INTEGER)
 RULES_FIELD: Final = Field(f"{HIDDEN_PREFIX}rules", Kind.INTEGER)
@@ -66,7 +71,7 @@ SYSTEM_LAYOUTS: Final = (
     Layout(
         OUTBOX,
         (
-            _number("sequence"),
+            SEQUENCE_FIELD,
             _key("id"),
             _key("kind"),
             _key("table_name"),
@@ -137,11 +142,21 @@ SYSTEM_LAYOUTS: Final = (
             _key("theirs"),
             _key("changed"),
             _key("settled"),
+            NUMBER_FIELD,
         ),
+        indexes=(NUMBER_FIELD.name,),
     ),
     Layout(
         LEDGER,
-        (_key("op_id"), _key("place"), _key("table_name"), _key("row_id"), _key("settled")),
+        (
+            _key("op_id"),
+            _key("place"),
+            _key("table_name"),
+            _key("row_id"),
+            _key("settled"),
+            NUMBER_FIELD,
+        ),
+        indexes=(NUMBER_FIELD.name,),
     ),
 )
 
@@ -181,11 +196,10 @@ class Image:
         if text is None:
             return None
         data = json.loads(text)
-        decimals = {f.name for f in schema.fields if f.kind is Kind.DECIMAL}
-        cells = {
-            f.name: _cell(data["cells"].get(f.name), decimal=f.name in decimals)
-            for f in schema.fields
-        }
+        stored = data["cells"]
+        cells: dict[str, Cell] = {name: stored.get(name) for name in schema.positions}
+        for name in schema.decimals:
+            cells[name] = _cell(stored.get(name), decimal=True)
         return Image(cells, data["version"])
 
 
@@ -357,11 +371,11 @@ class HistoryState:
     base: Image | None
     mine: Image | None
     theirs: Image | None
-    changed: tuple[str, ...] = ()
-    settled: str = field(default="")
+    changed: tuple[str, ...]
+    settled: str
 
     def record(self) -> tuple[Cell, ...]:
-        """Return the stored record."""
+        """Return the stored record but for its number."""
         images = (self.base, self.mine, self.theirs)
         stored = (None if image is None else image.to_json() for image in images)
         return (
@@ -378,7 +392,7 @@ class HistoryState:
     @staticmethod
     def from_record(record: Sequence[Any], schema: TableSchema) -> HistoryState:  # Any: as above
         """Read a stored record."""
-        entry_id, table, row_id, winner, policy, base, mine, theirs, changed, settled = record
+        entry_id, table, row_id, winner, policy, base, mine, theirs, changed, settled, _ = record
         return HistoryState(
             entry_id,
             table,

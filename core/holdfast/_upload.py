@@ -69,6 +69,7 @@ class Upload:
         """Send all that may be sent.
 
         :raises TransportError: the server cannot be reached; what was settled stays settled
+        :raises PluginError: the transport has a bug; the same holds
         """
         while True:
             ops = await self._store.outbox()
@@ -93,8 +94,6 @@ class Upload:
             states.update({row_key(table, row_id): state for row_id, state in found.items()})
         return states
 
-    # --- sending ------------------------------------------------------------------------------
-
     async def _send(self, units: Sequence[Unit]) -> None:
         marked = await self._mark_sent(units)
         if not marked:
@@ -113,7 +112,7 @@ class Upload:
                     if len(group) >= GROUP:
                         await self._settle(group)
                         group = []
-        except TransportError:
+        except (TransportError, PluginError):
             self._parked.update(open_ops)
             await self._settle(group)
             raise
@@ -141,8 +140,6 @@ class Upload:
             await self._store.commit(writes)
         self._sends.update(op.id for unit in marked for op in unit.ops)
         return marked
-
-    # --- outcomes -----------------------------------------------------------------------------
 
     async def _settle(self, group: Sequence[tuple[Op, Outcome]]) -> None:
         """Settle outcomes in one commit; each op's own changes are all in it."""
@@ -204,8 +201,6 @@ class Upload:
         self._report.issues.append(issue.id)
         self._engine.events.emit(IssueRaised(issue.id, issue.table, issue.row_id))
 
-    # --- conflicts ----------------------------------------------------------------------------
-
     async def _resolve_open(self, states: dict[str, RowState]) -> bool:
         """Resolve every conflict that is known; tell whether there was any."""
         found = [(key, state) for key, state in states.items() if conflicts.is_open(state)]
@@ -228,7 +223,9 @@ class Upload:
         except TimeoutError:
             return Defer(f"policy {policy.name!r} did not answer in {RESOLVER_DEADLINE:.0f} s")
         except Exception as error:  # noqa: BLE001  a plugin's failure must not stop the sync
-            failure = PluginError(policy.name, f"failed: {type(error).__name__}")
+            failure = PluginError(
+                policy.name, f"failed: {type(error).__name__}; report it to the plugin's author"
+            )
             _logger.warning("%s", failure, extra={"event": "holdfast.resolver.failed"})
             return Defer(str(failure))
         return _checked(policy, answer)
@@ -258,7 +255,7 @@ class Upload:
                     entry_id=self._engine.environment.ids.new(),
                     now=self._engine.now(),
                 )
-                writes.put(HISTORY, entry.record())
+                writes.append(HISTORY, entry.record())
                 self._report.conflicts.append(entry.id)
             await self._engine.commit_rows([(before, after)], writes)
         if issue is not None:

@@ -39,11 +39,8 @@ Key: TypeAlias = str | int
 T = TypeVar("T")
 
 
-# --- the seams: time, ids, randomness, threads --------------------------------------------------
-
-
 class Clock(Protocol):
-    """Wall time, for display and retention; it never decides order. Waiting is the loop's."""
+    """Wall time, for display; it never decides order. Waiting is the loop's."""
 
     def now(self) -> datetime:
         """Return the time in UTC, aware."""
@@ -98,9 +95,6 @@ class Context:
     environment: Environment
     folder: Path
     mode: OpenMode = OpenMode.OWNER
-
-
-# --- storage ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,14 +236,12 @@ class Storage(Driver):
         return None
 
 
-# --- transport ----------------------------------------------------------------------------------
-
-
 class Transport(Driver):
     """The way to one server, as one user.
 
     Every method may raise ``Unreachable``, ``Throttled``, ``SignInNeeded`` or ``ProtocolError``.
-    A transport retries inside a call only what cannot be felt twice.
+    Anything else that is no ``HoldfastError`` is a bug: the engine reports it as a ``PluginError``
+    that names the driver. A transport retries inside a call only what cannot be felt twice.
     """
 
     @classmethod
@@ -321,9 +313,6 @@ class Transport(Driver):
         """Find out cheaply whether the server answers, and as whom."""
         await self.identity()
         return Connectivity.CONNECTED
-
-
-# --- filter languages and resolvers -------------------------------------------------------------
 
 
 class FilterLanguage(Driver):

@@ -103,7 +103,7 @@ class Catalogue:
             raise PluginError(name, f"is no {kind.__name__}; its entry point must name a subclass")
         if inspect.isabstract(driver):
             missing = ", ".join(sorted(getattr(driver, "__abstractmethods__", ())))
-            raise PluginError(name, f"does not implement {missing}")
+            raise PluginError(name, f"does not implement {missing}; upgrade it")
         settings = getattr(driver, "Settings", None)
         if not (isinstance(settings, type) and issubclass(settings, BaseModel)):
             raise PluginError(name, "has no Settings; a driver needs a pydantic model of that name")
@@ -138,7 +138,10 @@ def _owner(entry: importlib.metadata.EntryPoint) -> str:
 
 def _refuse(_: object, entry: importlib.metadata.EntryPoint, error: BaseException) -> NoReturn:
     reason = str(error) or type(error).__name__
-    raise PluginError(entry.name, f"({entry.value}) cannot be loaded: {reason}") from error
+    raise PluginError(
+        entry.name,
+        f"({entry.value}) cannot be loaded: {reason}; install what it needs, or leave it out",
+    ) from error
 
 
 def _check_api(name: str, plugin: object) -> None:

@@ -287,9 +287,9 @@ def predicate(
     """
     match expression:
         case And(parts):
-            return _all([predicate(part, positions, functions) for part in parts])
+            return _joined([predicate(p, positions, functions) for p in parts], decisive=False)
         case Or(parts):
-            return _any([predicate(part, positions, functions) for part in parts])
+            return _joined([predicate(p, positions, functions) for p in parts], decisive=True)
         case Not(part):
             return _invert(predicate(part, positions, functions))
         case IsNull(column, negated):
@@ -305,32 +305,20 @@ def predicate(
             return _call((functions or {})[name], operands, positions)
 
 
-def _all(parts: Sequence[Predicate]) -> Predicate:
-    def every(row: Record) -> bool | None:
-        answer: bool | None = True
+def _joined(parts: Sequence[Predicate], *, decisive: bool) -> Predicate:
+    """Join by "and", where one false part decides, or by "or", where one true part does."""
+
+    def joined(row: Record) -> bool | None:
+        answer: bool | None = not decisive
         for part in parts:
             one = part(row)
-            if one is False:
-                return False
+            if one is decisive:
+                return decisive
             if one is None:
                 answer = None
         return answer
 
-    return parts[0] if len(parts) == 1 else every
-
-
-def _any(parts: Sequence[Predicate]) -> Predicate:
-    def some(row: Record) -> bool | None:
-        answer: bool | None = False
-        for part in parts:
-            one = part(row)
-            if one is True:
-                return True
-            if one is None:
-                answer = None
-        return answer
-
-    return parts[0] if len(parts) == 1 else some
+    return parts[0] if len(parts) == 1 else joined
 
 
 def _invert(part: Predicate) -> Predicate:

@@ -196,9 +196,6 @@ class Connectivity(Enum):
     THROTTLED = "throttled"
 
 
-# --- what became of an op ---------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Applied:
     """The server has it. ``record`` is the row afterwards; None after a delete."""
@@ -241,9 +238,6 @@ class Unknown:
 
 
 Outcome: TypeAlias = Applied | Conflicted | Refused | NotApplied | Unknown
-
-
-# --- conflicts --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,21 @@
 """Calling plugins: one typed method per hook, over one manager.
 
-Invariant: the manager belongs to one replica or one command, never to a module; nothing takes part
-unless the profile names it or holdfast ships it.
+Invariants. The manager belongs to one replica or one command, never to a module; nothing takes part
+unless the profile names it or holdfast ships it. Whatever a transport raises reaches the engine as
+one of holdfast's own errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from types import UnionType
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -19,8 +26,46 @@ from holdfast.discovery import FILTERS, PLUGINS, RESOLVERS, STORAGES, TRANSPORTS
 from holdfast.errors import HoldfastError, PluginError
 from holdfast.filters import Expression, Function
 from holdfast.hookspecs import CommandLine, hookimpl
-from holdfast.model import Conflict, Policy, Resolution
+from holdfast.model import (
+    Caller,
+    Capabilities,
+    Conflict,
+    Connectivity,
+    Outcome,
+    Page,
+    Policy,
+    Record,
+    Resolution,
+    Scope,
+    Unit,
+)
 from holdfast.schema import TableSchema
+
+T = TypeVar("T")
+
+
+@contextmanager
+def _contained(plugin: str, where: str) -> Iterator[None]:
+    """Let holdfast's own errors pass; any other becomes one that names the plugin.
+
+    Only its type is told: a foreign message may hold a row or a secret.
+    """
+    try:
+        yield
+    except HoldfastError:
+        raise
+    except Exception as error:
+        failure = f"failed {where}: {type(error).__name__}; report it to the plugin's author"
+        raise PluginError(plugin, failure) from error
+
+
+@asynccontextmanager
+async def _entered(plugin: str, opening: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    """Enter what a plugin gave; only its opening is contained, not what is done with it."""
+    async with AsyncExitStack() as stack:
+        with _contained(plugin, "at opening"):
+            opened = await stack.enter_async_context(opening)
+        yield opened
 
 
 class _OpenStorage:
@@ -79,6 +124,71 @@ class _ResolveConflict:
         return await self._resolver.resolve(conflict) if policy == self._policy else None
 
 
+class _ContainedTransport(Transport):
+    """The open transport as the engine sees it: what it raises is a ``HoldfastError``."""
+
+    def __init__(self, inner: Transport, plugin: str) -> None:
+        self._inner = inner
+        self._plugin = plugin
+
+    @classmethod
+    def open(cls, settings: Any, context: Context) -> AbstractAsyncContextManager[Transport]:
+        """Refuse: it stands around a transport that is open."""
+        raise NotImplementedError
+
+    @property
+    def location(self) -> str:
+        with _contained(self._plugin, "in location"):
+            return self._inner.location
+
+    async def capabilities(self) -> Capabilities:
+        with _contained(self._plugin, "in capabilities"):
+            return await self._inner.capabilities()
+
+    async def identity(self) -> Caller:
+        with _contained(self._plugin, "in identity"):
+            return await self._inner.identity()
+
+    async def schema(self, tables: Sequence[str]) -> list[TableSchema]:
+        with _contained(self._plugin, "in schema"):
+            return await self._inner.schema(tables)
+
+    async def count(self, scope: Scope) -> int | None:
+        with _contained(self._plugin, "in count"):
+            return await self._inner.count(scope)
+
+    def pull(self, scope: Scope, checkpoint: str | None) -> AsyncIterator[Page]:
+        return self._stream("in pull", Page, lambda: self._inner.pull(scope, checkpoint))
+
+    def push(self, units: Sequence[Unit], scopes: Mapping[str, Scope]) -> AsyncIterator[Outcome]:
+        return self._stream("in push", Outcome, lambda: self._inner.push(units, scopes))
+
+    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
+        with _contained(self._plugin, "in fetch"):
+            return await self._inner.fetch(scope, ids)
+
+    def list_ids(self, scope: Scope, condition: str | None) -> AsyncIterator[str]:
+        return self._stream("in list_ids", str, lambda: self._inner.list_ids(scope, condition))
+
+    async def probe(self) -> Connectivity:
+        with _contained(self._plugin, "in probe"):
+            return await self._inner.probe()
+
+    async def _stream(
+        self, where: str, kind: type | UnionType, start: Callable[[], AsyncIterator[T]]
+    ) -> AsyncGenerator[T]:
+        with _contained(self._plugin, where):
+            async with AsyncExitStack() as closing:
+                items = start()
+                close = getattr(items, "aclose", None)  # what is no generator may do without
+                if close is not None:
+                    closing.push_async_callback(close)
+                async for item in items:
+                    if not isinstance(item, kind):
+                        raise TypeError(type(item).__name__)
+                    yield item
+
+
 class Plugins:
     """The typed face of all hooks; the engine calls plugins through nothing else."""
 
@@ -100,7 +210,9 @@ class Plugins:
         except (pluggy.PluginValidationError, ValueError) as error:
             if self._hooks.get_plugin(name) is plugin:  # an unknown hook is found only afterwards
                 self._hooks.unregister(plugin)
-            raise PluginError(name, f"cannot be registered: {error}") from error
+            raise PluginError(
+                name, f"cannot be registered: {error}; upgrade it, or leave it out"
+            ) from error
 
     def enable(self, enabled: Sequence[str], catalogue: Catalogue) -> None:
         """Load and register holdfast's own plugins and those named; they are called alphabetically.
@@ -133,7 +245,9 @@ class Plugins:
         """
         for other, known in self._languages.items():
             for function in sorted(set(known.functions) & set(language.functions)):
-                raise PluginError(name, f"supplies the function {function!r}, as {other!r} does")
+                raise PluginError(
+                    name, f"supplies the function {function!r}, as {other!r} does; use one of them"
+                )
         self._languages[name] = language
         self.register(_CompileFilter(name, language), f"{FILTERS}:{name}")
 
@@ -145,28 +259,45 @@ class Plugins:
     def open_storage(
         self, driver: str, settings: Any, context: Context
     ) -> AbstractAsyncContextManager[Storage]:
-        """Call ``holdfast_open_storage``."""
-        opened: AbstractAsyncContextManager[Storage] | None = (
-            self._hooks.hook.holdfast_open_storage(
-                driver=driver, settings=settings, context=context
+        """Call ``holdfast_open_storage``.
+
+        :raises PluginError: no plugin answers for the driver, or the one that does has a bug
+        """
+        with _contained(driver, "at opening"):
+            opened: AbstractAsyncContextManager[Storage] | None = (
+                self._hooks.hook.holdfast_open_storage(
+                    driver=driver, settings=settings, context=context
+                )
             )
-        )
         if opened is None:
-            raise PluginError(driver, "no plugin opened this storage")
-        return opened
+            raise PluginError(driver, "no plugin opened this storage; who wraps it must return it")
+        return _entered(driver, opened)
 
     def open_transport(
         self, driver: str, settings: Any, context: Context
     ) -> AbstractAsyncContextManager[Transport]:
-        """Call ``holdfast_open_transport``."""
-        opened: AbstractAsyncContextManager[Transport] | None = (
-            self._hooks.hook.holdfast_open_transport(
-                driver=driver, settings=settings, context=context
+        """Call ``holdfast_open_transport``; what the transport raises from then on is contained.
+
+        :raises PluginError: no plugin answers for the driver, or the one that does has a bug
+        """
+        with _contained(driver, "at opening"):
+            opened: AbstractAsyncContextManager[Transport] | None = (
+                self._hooks.hook.holdfast_open_transport(
+                    driver=driver, settings=settings, context=context
+                )
             )
-        )
         if opened is None:
-            raise PluginError(driver, "no plugin opened this transport")
-        return opened
+            raise PluginError(
+                driver, "no plugin opened this transport; who wraps it must return it"
+            )
+        return self._transport(driver, opened)
+
+    @asynccontextmanager
+    async def _transport(
+        self, driver: str, opening: AbstractAsyncContextManager[Transport]
+    ) -> AsyncIterator[Transport]:
+        async with _entered(driver, opening) as transport:
+            yield _ContainedTransport(transport, driver)
 
     def compile_filter(self, language: str, source: str, schema: TableSchema) -> Expression:
         """Call ``holdfast_compile_filter``.
@@ -174,15 +305,10 @@ class Plugins:
         :raises FilterError: the text does not parse
         :raises PluginError: no plugin knows the language, or the one that does has a bug
         """
-        try:
+        with _contained(language, "on a filter"):
             compiled: Expression | None = self._hooks.hook.holdfast_compile_filter(
                 language=language, source=source, schema=schema
             )
-        except HoldfastError:
-            raise
-        except Exception as error:
-            failure = f"failed on a filter: {type(error).__name__}"
-            raise PluginError(language, failure) from error
         if compiled is None:
             known = ", ".join(sorted(self._languages)) or "none"
             raise PluginError(language, f"is no filter language in use; in use: {known}")
@@ -196,13 +322,6 @@ class Plugins:
             for language in self._languages.values()
             for name, function in language.functions.items()
         }
-
-    def render_filter(self, language: str, expression: Expression, schema: TableSchema) -> str:
-        """Return the text of an expression in a language that is in use.
-
-        :raises FilterError: the language cannot say it
-        """
-        return self._languages[language].render(expression, schema)
 
     async def resolve_conflict(self, policy: Policy, conflict: Conflict) -> Resolution | None:
         """Call ``holdfast_resolve_conflict``."""

@@ -29,6 +29,8 @@ from holdfast.errors import Problem, ProfileError
 from holdfast.model import Policy
 from holdfast.schema import is_identifier
 
+#: What a filter is written in where no language is named.
+DEFAULT_LANGUAGE: Final = "odata"
 CLIENT_WINS: Final = "client-wins"
 SERVER_WINS: Final = "server-wins"
 _SHORTEST: Final = timedelta(minutes=5)

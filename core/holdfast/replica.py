@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from holdfast import _setup
-from holdfast._download import Download
+from holdfast._download import OF_ONE_CALL, Download
 from holdfast._engine import Engine, moment, unbroken
 from holdfast._issues import Issues
-from holdfast._scopes import TableScope, bind, bind_known, indexes
+from holdfast._scopes import Pinned, TableScope, bind, bind_known, indexes, pinned_columns
 from holdfast._setup import Setup
 from holdfast._store import Store, Writes, equals
 from holdfast._system import system_environment
@@ -33,11 +34,9 @@ from holdfast._upload import Upload
 from holdfast.contracts import Context, Environment, OpenMode
 from holdfast.discovery import Catalogue, Installed
 from holdfast.errors import (
-    AccessDenied,
     HoldfastError,
     NotDownloaded,
     PluginError,
-    ProtocolError,
     ReplicaMismatch,
     ReplicaTooNew,
     TransportError,
@@ -60,6 +59,8 @@ from holdfast.table import Table
 _logger = logging.getLogger(__name__)
 _OFFLINE: Final = "working_offline"
 _PROBLEM: Final = "problem"
+#: What ends a sync, and may be gone at the next.
+_STOPPERS: Final = (TransportError, PluginError)
 
 
 class Replica:
@@ -93,16 +94,16 @@ class Replica:
         """Return every installed plugin, and whether this replica uses it."""
         return Catalogue().installed(self._engine.setup.in_use)
 
-    # --- syncing ------------------------------------------------------------------------------
-
     async def download(self) -> SyncReport:
         """Fetch the profile's rows: the first time everything, later what changed.
 
         The tables' metadata is read anew, so this is also what brings a changed profile in.
 
         :raises WorkingOffline: the switch is on
+        :raises ReplicaMismatch: the server, or the user, is not the one that this belongs to
         :raises ProfileError: the server does not have what the profile names
         :raises TransportError: the server cannot be reached; the next download goes on from there
+        :raises PluginError: the transport has a bug, or cannot do what a safe sync needs
         """
         report = SyncReport()
         async with self._syncing:
@@ -111,7 +112,7 @@ class Replica:
                 await self._meet_server()
                 await self._describe()
                 await self._fetch(report)
-            except TransportError as error:
+            except _STOPPERS as error:
                 await self._stopped(error)
                 raise
             await self._stopped(None)
@@ -121,7 +122,11 @@ class Replica:
     async def sync(self) -> SyncReport:
         """Send what waits, then fetch what changed; one half never stops for the other.
 
+        What stops it short of that is in the report's ``failure``.
+
         :raises WorkingOffline: the switch is on
+        :raises ReplicaMismatch: the server, or the user, is not the one that this belongs to
+        :raises ProfileError: the server does not have what the profile names
         """
         report = SyncReport()
         async with self._syncing:
@@ -132,19 +137,23 @@ class Replica:
                     await self._describe()  # the first time, or the profile has grown
                 await self._send(report)
                 await self._fetch(report)
-            except TransportError as error:
+            except _STOPPERS as error:
                 report.failure = error
             await self._stopped(report.failure)
         report.waiting = await self._store.count(OUTBOX)
         return report
 
     async def _stopped(self, error: HoldfastError | None) -> None:
-        """Note what stopped a sync, so that the status stays true; None takes it back."""
+        """Note what stopped a sync, so that the status stays true; None takes it back.
+
+        The last thing of every sync; so the logs are cut here.
+        """
         if error is not None:
             _logger.info("sync stopped: %s", error, extra={"event": "holdfast.sync.stopped"})
         text = "" if error is None else str(error)
         if self._engine.meta.get(_PROBLEM, "") != text:
             await self._note({_PROBLEM: text})
+        await self._store.trim()
 
     async def go_offline(self) -> None:
         """Turn on Work offline: nothing is sent or fetched until it is turned off."""
@@ -167,7 +176,7 @@ class Replica:
     async def _send(self, report: SyncReport) -> None:
         try:
             await Upload(self._engine, report).run()
-        except (AccessDenied, ProtocolError) as error:  # a pull may work all the same
+        except OF_ONE_CALL as error:  # a pull may work all the same
             report.failure = error
 
     async def _fetch(self, report: SyncReport) -> None:
@@ -206,10 +215,9 @@ class Replica:
         """Read the tables' metadata, check the profile against it, and shape the storage."""
         described = await self._engine.transport.schema(self.tables)
         schemas = {schema.name: schema for schema in described}
-        pinned = await self._store.pinned()
-        plugins = self._engine.plugins
-        scopes = bind(self._engine.setup.source, self.profile, schemas, plugins, pinned)
-        await unbroken(reshape(self._engine, scopes, schemas))
+        source, plugins = self._engine.setup.source, self._engine.plugins
+        binding = partial(bind, source, self.profile, schemas, plugins)
+        await unbroken(_reshape(self._engine, binding, schemas))
 
     async def _note(self, values: Mapping[str, str]) -> None:
         await unbroken(self._noted(values))
@@ -220,8 +228,6 @@ class Replica:
         async with self._store.lock:
             await self._store.commit(writes)
         self._engine.meta.update(values)
-
-    # --- what people ask ----------------------------------------------------------------------
 
     async def status(self) -> ReplicaStatus:
         """Return how everything stands now."""
@@ -265,10 +271,9 @@ class Replica:
         """Return the outbox: every unsettled op, in order."""
         return await self._store.outbox()
 
-    async def events(self) -> AsyncIterator[Event]:
-        """Yield what happens from now on; a slow reader loses the oldest events."""
-        async for event in self._engine.events.watch():
-            yield event
+    def events(self) -> AsyncGenerator[Event]:
+        """Yield what happens once iteration began; a slow reader loses the oldest events."""
+        return self._engine.events.watch()
 
     async def issues(self) -> list[Issue]:
         """Return what a person should settle, oldest first."""
@@ -380,21 +385,25 @@ async def _use_known_scopes(engine: Engine) -> None:
     earlier process may have been killed between doing so and noting it.
     """
     store = engine.store
-    pinned = await store.pinned()
-    scopes = bind_known(engine.setup.profile, store.described, engine.plugins, pinned)
+    binding = partial(bind_known, engine.setup.profile, store.described, engine.plugins)
     if engine.read_only:
+        scopes = binding(pinned_columns(await store.outbox()))
         engine.scopes = {n: s for n, s in scopes.items() if store.schemas.get(n) == s.schema}
     elif store.schemas:
-        await reshape(engine, scopes, store.described)
+        await _reshape(engine, binding, store.described)
 
 
-async def reshape(
-    engine: Engine, scopes: Mapping[str, TableScope], described: Mapping[str, TableSchema]
+async def _reshape(
+    engine: Engine,
+    binding: Callable[[Pinned], Mapping[str, TableScope]],
+    described: Mapping[str, TableSchema],
 ) -> None:
     """Shape the storage for these scopes; a table that left stays while ops of it wait."""
     store = engine.store
     async with store.lock:
-        waiting = {op.table for op in await store.outbox()}
+        outbox = await store.outbox()
+        scopes = binding(pinned_columns(outbox))
+        waiting = {op.table for op in outbox}
         named = {rule.name for rule in engine.setup.profile.profile.tables}
         kept = {name: s for name, s in store.schemas.items() if name in waiting | named}
         kept.update({name: scope.schema for name, scope in scopes.items()})

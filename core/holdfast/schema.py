@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property
@@ -199,7 +199,6 @@ class TableSchema:
     columns: tuple[Column, ...]
     label: str = ""
     relationships: tuple[Relationship, ...] = ()
-    tracked: bool = True
     wire: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -216,16 +215,7 @@ class TableSchema:
         wanted = {self.primary_id, *names}
         first = self.by_name[self.primary_id]
         rest = (c for c in self.columns if c.name in wanted and c.name != self.primary_id)
-        return TableSchema(
-            self.name,
-            self.primary_id,
-            self.primary_name,
-            (first, *rest),
-            self.label,
-            self.relationships,
-            self.tracked,
-            self.wire,
-        )
+        return replace(self, columns=(first, *rest))
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -233,6 +223,11 @@ class TableSchema:
         first = self.by_name[self.primary_id]
         rest = (c for c in self.columns if c.name != self.primary_id)
         return (*first.fields, *(f for column in rest for f in column.fields))
+
+    @cached_property
+    def decimals(self) -> tuple[str, ...]:
+        """The names of the fields that hold exact decimals."""
+        return tuple(f.name for f in self.fields if f.kind is Kind.DECIMAL)
 
     @cached_property
     def positions(self) -> Mapping[str, int]:

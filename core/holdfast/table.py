@@ -22,14 +22,13 @@ from holdfast.errors import (
 )
 from holdfast.filters import EVERYTHING, Expression
 from holdfast.model import Op, OpKind, Record, Row
+from holdfast.profile import DEFAULT_LANGUAGE
 from holdfast.schema import TableSchema
 from holdfast.values import Change, Reference, canonical_id
 
 if TYPE_CHECKING:
     from holdfast._engine import Engine
     from holdfast._scopes import TableScope
-
-DEFAULT_LANGUAGE: Final = "odata"
 
 
 class Table:
@@ -54,8 +53,6 @@ class Table:
     def schema(self) -> TableSchema:
         """The columns that the profile asks for."""
         return self._scope.visible
-
-    # --- reading ------------------------------------------------------------------------------
 
     async def get(self, row_id: object) -> Row:
         """Return one row.
@@ -150,8 +147,6 @@ class Table:
             schema = self._scope.schema
             return self._engine.plugins.compile_filter(DEFAULT_LANGUAGE, given, schema)
         return given
-
-    # --- writing ------------------------------------------------------------------------------
 
     async def create(self, values: Mapping[str, object]) -> str:
         """Create a row here and queue it for the server; return its id, which the server will keep.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -20,11 +20,16 @@ from holdfast.errors import (
     TransportError,
     Unreachable,
 )
+from holdfast.values import canonical_id
 
 VERSION_EXPIRED: Final = "0x80044352"
 NOT_TRACKED: Final = frozenset({"0x80072491", "0x80072492"})
 PRIVILEGE_DENIED: Final = "0x80040220"
 _LONGEST_MESSAGE: Final = 500
+_LONGEST_CODE: Final = 40
+
+#: The ids of an organisation and of a user in it.
+Identity: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +74,31 @@ def complaint(answer: Answer) -> Complaint:
         error = msgspec.json.decode(answer.body, type=_ErrorBody).error
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return Complaint("", f"HTTP {answer.status}")
-    return Complaint(error.code.lower(), legible(error.message) or f"HTTP {answer.status}")
+    code = legible(error.code.lower())[:_LONGEST_CODE]
+    return Complaint(code, legible(error.message) or f"HTTP {answer.status}")
 
 
 def legible(text: str) -> str:
     """Return server text that can be shown and logged."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return printable[:_LONGEST_MESSAGE].strip()
+
+
+def asks_to_wait(answer: Answer) -> bool:
+    """Tell whether the server turned a request away before it looked at it."""
+    return answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)
+
+
+def identity_of(answer: Answer) -> Identity:
+    """Return whom the answer to ``WhoAmI`` names.
+
+    :raises TransportError: it names nobody
+    """
+    found = json_object(answer, "the question who we are")
+    try:
+        return canonical_id(found.get("OrganizationId")), canonical_id(found.get("UserId"))
+    except ValueError as error:
+        raise ProtocolError("the server does not say who the caller is") from error
 
 
 def json_object(answer: Answer, about: str) -> dict[str, Any]:  # Any: JSON

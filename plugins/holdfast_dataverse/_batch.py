@@ -129,6 +129,12 @@ def decode(answer: Answer) -> list[Replies]:
     return replies
 
 
+def replies_in(replies: Sequence[Replies]) -> Iterator[Reply]:
+    """Yield every reply, those in change sets among them."""
+    for one in replies:
+        yield from one if isinstance(one, tuple) else (one,)
+
+
 def _reply(head: Mapping[str, str], body: bytes) -> Reply:
     top, *content = _BLANK_LINE.split(body.lstrip(b"\r\n"), maxsplit=1)
     first, *lines = top.splitlines() or [b""]

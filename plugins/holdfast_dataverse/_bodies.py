@@ -53,8 +53,9 @@ def _member(column: Column, change: Change, wire: Mapping[str, str]) -> tuple[st
 
 
 def _binding(column: Column, change: Change, wire: Mapping[str, str]) -> tuple[str, object]:
-    # Any of its navigation properties empties a lookup; the first will do.
-    target = change.table if isinstance(change, Reference) else column.targets[0]
+    # Any of its navigation properties empties a lookup; the first that is known will do.
+    known = (table for table in column.targets if f"nav:{column.name}:{table}" in wire)
+    target = change.table if isinstance(change, Reference) else next(known, column.targets[0])
     navigation, entity_set = wire.get(f"nav:{column.name}:{target}"), wire.get(f"set:{target}")
     if navigation is None or entity_set is None:
         raise Unsendable(f"column {column.name!r} cannot point to {target!r}")

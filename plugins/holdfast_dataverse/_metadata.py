@@ -33,8 +33,7 @@ Json: TypeAlias = dict[str, Any]  # Any: JSON of the server
 _decoder: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 _TABLE: Final = (
-    "LogicalName,EntitySetName,PrimaryIdAttribute,PrimaryNameAttribute,TableType,"
-    "ChangeTrackingEnabled,IsOptimisticConcurrencyEnabled,DisplayName"
+    "LogicalName,EntitySetName,PrimaryIdAttribute,PrimaryNameAttribute,TableType,DisplayName"
 )
 _COLUMN: Final = (
     "LogicalName,AttributeType,AttributeTypeName,AttributeOf,IsValidForRead,IsValidForCreate,"
@@ -177,7 +176,6 @@ class _Reading:
             tuple(by_name.values()),
             _label(self.head.get("DisplayName")),
             _relationships(relationships),
-            bool(self.head.get("ChangeTrackingEnabled")),
             {"set": self.head["EntitySetName"], **self._navigation(kept)},
         )
 

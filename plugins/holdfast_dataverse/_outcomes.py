@@ -98,7 +98,7 @@ def settle(op: Op, look: Look, found: Record | None, *, holds: bool) -> Outcome:
     own = holds and op.attempts > 1  # an earlier attempt may have got through unheard
     match look.doubt:
         case Doubt.DONE:
-            return Conflicted(op.id, None) if found is None else Applied(op.id, found)
+            return Applied(op.id, found)  # it may be gone again, or out of the caller's sight
         case Doubt.MOVED if op.kind is OpKind.DELETE:
             return Applied(op.id, None) if found is None else Conflicted(op.id, found)
         case Doubt.MOVED:

@@ -39,9 +39,10 @@ def pack(units: Iterable[Unit], scopes: Scopes, origin: Origin) -> tuple[list[Lo
     """Return what to send, and outcomes for the ops that cannot be sent."""
     loads: list[Load] = []
     refused: list[Outcome] = []
+    forms = {table: _Form(scope, origin) for table, scope in scopes.items()}
     for unit in units:
         try:
-            parts = tuple(_part(op, scopes[op.table], origin) for op in unit.ops)
+            parts = tuple(forms[op.table].part(op) for op in unit.ops)
         except Unsendable as error:
             refused += (Refused(op.id, "unsendable", str(error)) for op in unit.ops)
         else:
@@ -64,18 +65,37 @@ def batches(loads: Iterable[Load], most_ops: int) -> Iterator[list[Load]]:
         yield batch
 
 
-def _part(op: Op, scope: Scope, origin: Origin) -> Part:
-    entity_set = scope.schema.wire["set"]
-    row = f"{entity_set}({canonical_id(op.row_id)})"
-    match op.kind:
-        case OpKind.DELETE:
-            return Part("DELETE", origin.path(row), _condition(op))
-        case OpKind.UPDATE:
-            path = origin.path(f"{row}?$select={select(scope)}")
-            return Part("PATCH", path, {**_condition(op), **_headers(scope)}, body(op, scope))
-        case OpKind.CREATE:
-            path = origin.path(f"{entity_set}?$select={select(scope)}")
-            return Part("POST", path, _headers(scope), body(op, scope))
+class _Form:
+    """Makes the requests about one table; what they have in common is made once."""
+
+    def __init__(self, scope: Scope, origin: Origin) -> None:
+        self._scope = scope
+        self._origin = origin
+        self._set = scope.schema.wire["set"]
+        self._query = f"?$select={select(scope)}"
+        prefer = ("return=representation", preferred_annotations(scope))
+        self._headers = {
+            "Content-Type": "application/json; type=entry",
+            "Accept": "application/json",
+            "Prefer": ",".join(filter(None, prefer)),
+        }
+
+    def part(self, op: Op) -> Part:
+        """Return the request of one op.
+
+        :raises Unsendable: it cannot be written
+        """
+        row = f"{self._set}({canonical_id(op.row_id)})"
+        path = self._origin.path
+        match op.kind:
+            case OpKind.DELETE:
+                return Part("DELETE", path(row), _condition(op))
+            case OpKind.UPDATE:
+                headers = {**_condition(op), **self._headers}
+                return Part("PATCH", path(row + self._query), headers, body(op, self._scope))
+            case OpKind.CREATE:
+                target = path(self._set + self._query)
+                return Part("POST", target, self._headers, body(op, self._scope))
 
 
 def _condition(op: Op) -> dict[str, str]:
@@ -85,12 +105,3 @@ def _condition(op: Op) -> dict[str, str]:
     if not op.version.isascii() or not op.version.isprintable():
         raise Unsendable("the version that the change was made on is garbled; discard it")
     return {"If-Match": op.version}
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    prefer = ",".join(filter(None, ("return=representation", preferred_annotations(scope))))
-    return {
-        "Content-Type": "application/json; type=entry",
-        "Accept": "application/json",
-        "Prefer": prefer,
-    }

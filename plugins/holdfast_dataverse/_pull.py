@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from holdfast.errors import CheckpointExpired, ProtocolError, TransportError
+from holdfast.errors import CheckpointExpired, ProtocolError, TransportError, UntrustedLink
 from holdfast.model import Page, Record, Scope
 from holdfast_dataverse._answers import Answer, failure
 from holdfast_dataverse._records import Reader, Rows, preferred_annotations, select
@@ -71,7 +71,7 @@ async def pull(
 ) -> AsyncGenerator[Page, None]:
     """Yield what changed since the checkpoint; from None, everything."""
     walk = _Walk(session, scope, page_size, resumed=checkpoint is not None)
-    start = Checkpoint.parse(checkpoint) if checkpoint is not None else walk.beginning()
+    start = walk.resume(checkpoint) if checkpoint is not None else walk.beginning()
     living = _Living(unsure=start.delta and start.midway)
     step = await walk.step(start)
     while not step.last:
@@ -100,13 +100,28 @@ class _Walk:
         path = f"{self._scope.schema.wire['set']}?$select={select(self._scope)}"
         return Checkpoint(self._session.link(path), delta=False, midway=False)
 
+    def resume(self, checkpoint: str) -> Checkpoint:
+        """Return where a stored checkpoint goes on.
+
+        :raises CheckpointExpired: it cannot be used
+        """
+        place = Checkpoint.parse(checkpoint)
+        try:
+            self._session.origin.trust(place.link)
+        except UntrustedLink as error:
+            raise CheckpointExpired(
+                f"the server of {self._scope.table} has another address now; the table is read anew"
+            ) from error
+        return place
+
     async def step(self, place: Checkpoint) -> _Step:
         """Read the page at a place."""
         self._visit(place)
         answer = await self._session.send(Request(place.link, headers=self._headers))
         if not answer.ok:
             raise self._failure(answer)
-        rows = self._reader.page(answer.body)
+        read = self._reader.changes if place.delta else self._reader.page
+        rows = read(answer.body)
         return _Step(rows, self._after(rows, place), place.delta, rows.next_link is None)
 
     def _visit(self, place: Checkpoint) -> None:
@@ -156,12 +171,17 @@ class _Living:
         self._unsure = unsure  # an earlier part of this delta was read by somebody else
 
     def doubtful(self, rows: Rows) -> list[str]:
-        """Note the live rows of a page, and return those deletions that may not be true."""
+        """Note the live rows of a page, and return what has to be asked for.
+
+        Those are deletions that may not be true, and rows that came without all of their columns.
+        """
         self._seen.update(str(record[0]) for record in rows.records)
         if len(self._seen) > _MOST_SEEN:
             self._seen, self._unsure = set(), True
+        self._seen.update(rows.partial)
         unsure = self._unsure
-        return [row_id for row_id in rows.tombstones if unsure or row_id in self._seen]
+        deletions = (row_id for row_id in rows.tombstones if unsure or row_id in self._seen)
+        return [*rows.partial, *deletions]
 
 
 async def _page(step: _Step, scope: Scope, living: _Living, fetch: Fetch) -> Page:

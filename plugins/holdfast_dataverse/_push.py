@@ -22,17 +22,20 @@ from holdfast.errors import (
 )
 from holdfast.model import NotApplied, Outcome, Refused, Unit, Unknown
 from holdfast_dataverse._answers import Answer
-from holdfast_dataverse._batch import decode
-from holdfast_dataverse._outcomes import Said
+from holdfast_dataverse._batch import decode, replies_in
 from holdfast_dataverse._packing import Load, Scopes, batches, pack
 from holdfast_dataverse._reading import send_batch
 from holdfast_dataverse._replies import Understanding, said
-from holdfast_dataverse._session import NotSent, Session
+from holdfast_dataverse._session import CaptivePortal, NotSent, Session
 from holdfast_dataverse._tasks import Beside
 
 _log = logging.getLogger(__name__)
 #: What a batch may take longer than a single request, for each of its ops.
 _SECONDS_AN_OP: Final = 1.0
+#: Batches without an answer, one after the other, before the rest is left for the next push.
+_MOST_UNHEARD: Final = 3
+#: What can be the fault of an op when a batch is turned away whole: its form or its size.
+_MAY_BE_AN_OPS_FAULT: Final = frozenset({400, 413, 414, 422, 431})
 
 
 @dataclass(slots=True)
@@ -44,7 +47,22 @@ class _Run:
 
     left: Iterator[list[Load]]
     done: asyncio.Queue[list[Outcome] | None] = field(default_factory=asyncio.Queue)
-    stopped: TransportError | None = None
+    stopped: str = ""  # why nothing more is sent
+    error: TransportError | None = None
+    unheard: int = 0
+
+    def stop(self, error: TransportError) -> None:
+        """Send nothing more, and tell the caller why."""
+        self.stopped, self.error = str(error), error
+
+    def hear_nothing(self, error: TransportError) -> None:
+        """Count a batch without an answer; what nobody answers is not tried for hours.
+
+        That is no error of the push: every op has its outcome, and reading may work all the same.
+        """
+        self.unheard += 1
+        if isinstance(error, CaptivePortal) or self.unheard >= _MOST_UNHEARD:
+            self.stopped = str(error)
 
 
 class Pusher:
@@ -74,8 +92,8 @@ class Pusher:
                 for outcome in outcomes:
                     yield outcome
             await sending
-        if run.stopped is not None:
-            raise run.stopped
+        if run.error is not None:
+            raise run.error
 
     async def _send_all(self, run: _Run) -> None:
         workers = min(self._concurrency, self._session.hint or self._concurrency)
@@ -91,14 +109,12 @@ class Pusher:
             run.done.put_nowait(await self._deliver(batch, run))
 
     async def _deliver(self, batch: list[Load], run: _Run) -> list[Outcome]:
-        if run.stopped is not None:
-            return _all(batch, NotApplied, str(run.stopped))
+        if run.stopped:
+            return _all(batch, NotApplied, run.stopped)
         try:
             answer = await self._send(batch)
-        except NotSent as error:
-            return _all(batch, NotApplied, str(error))
-        except (SignInNeeded, Throttled) as error:
-            run.stopped = error
+        except (NotSent, SignInNeeded, Throttled) as error:
+            run.stop(error)
             return _all(batch, NotApplied, str(error))
         except (Unreachable, ProtocolError) as error:
             _log.warning(
@@ -106,10 +122,12 @@ class Pusher:
                 len(batch),
                 extra={"event": "holdfast.dataverse.unheard"},
             )
+            run.hear_nothing(error)
             return _all(batch, Unknown, str(error))
+        run.unheard = 0
         if answer.media_type.startswith("multipart/"):
             return await self._understand(batch, answer)
-        return await self._turned_away(batch, said(answer), run)
+        return await self._turned_away(batch, answer, run)
 
     async def _send(self, batch: list[Load]) -> Answer:
         ops = sum(len(load.unit.ops) for load in batch)
@@ -122,14 +140,21 @@ class Pusher:
             replies = decode(answer)
         except ProtocolError as error:
             return _all(batch, Unknown, str(error))
+        for reply in replies_in(replies):
+            self._session.heed(reply.answer)
         return await self._understanding.outcomes([load.unit for load in batch], replies)
 
-    async def _turned_away(self, batch: list[Load], words: Said, run: _Run) -> list[Outcome]:
+    async def _turned_away(self, batch: list[Load], answer: Answer, run: _Run) -> list[Outcome]:
         """Return outcomes when the answer is to the batch as a whole, and no batch itself."""
+        words = said(answer)
         if words.status < 400 or words.status >= 500 or words.status in (408, 425):
             return _all(batch, Unknown, f"HTTP {words.status}: {words.message}")
-        if words.status == 403:
-            run.stopped = AccessDenied(f"writing: {words.message}", code=words.code)
+        if answer.media_type == "text/html" and words.status != 413:
+            run.stopped = f"a web page came instead of the server's answer (HTTP {words.status})"
+            return _all(batch, Unknown, run.stopped)
+        if words.status not in _MAY_BE_AN_OPS_FAULT:
+            kind = AccessDenied if words.status == 403 else ProtocolError
+            run.stop(kind(f"writing: {words.message}", code=words.code))
             return _all(batch, NotApplied, words.message)
         if len(batch) > 1:  # one of the units is the reason; halves find it
             half = len(batch) // 2

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -113,6 +113,8 @@ class Rows:
     tombstones: list[str]
     next_link: str | None
     delta_link: str | None
+    #: The ids of rows that came without all of their columns; they are not among the records.
+    partial: list[str] = field(default_factory=list)
 
 
 class Reader:
@@ -130,20 +132,36 @@ class Reader:
         row_type, self._at = _row_type(self._properties, columns)
         self._row = msgspec.json.Decoder(row_type)
         self._page = msgspec.json.Decoder(_page_type(row_type))
+        strict, _ = _row_type(self._properties, columns, missing=msgspec.UNSET)
+        self._changes = msgspec.json.Decoder(_page_type(strict))
 
     def page(self, body: bytes) -> Rows:
-        """Decode a page.
+        """Decode a page; what a row leaves out is null.
 
         :raises ProtocolError: it makes no sense; nothing of it may be used
         """
-        page = self._decode(self._page, body)
+        return self._understood(body, self._page)
+
+    def changes(self, body: bytes) -> Rows:
+        """Decode a page of changes; a row that leaves a column out is partial, and not read.
+
+        :raises ProtocolError: it makes no sense; nothing of it may be used
+        """
+        return self._understood(body, self._changes)
+
+    def _understood(self, body: bytes, decoder: Any) -> Rows:  # Any: a type made at run time
+        page = self._decode(decoder, body)
         rows = [msgspec.structs.astuple(row) for row in page.value]
         live = [row for row in rows if not _is_tombstone(row)]
         keyed = len(rows) if self._key == "id" else len(live)
         most = {ETAG: len(live), self._key: keyed, "@odata.nextLink": 1, "@odata.deltaLink": 1}
         self._refuse_twins(body, most)
         gone = [self._tombstone(row) for row in rows if _is_tombstone(row)]
-        return Rows(self._records(live), gone, page.next_link, page.delta_link)
+        partial: list[str] = []
+        if decoder is self._changes:
+            partial = [self._key_of(row) for row in live if msgspec.UNSET in row]
+            live = [row for row in live if msgspec.UNSET not in row]
+        return Rows(self._records(live), gone, page.next_link, page.delta_link, partial)
 
     def one(self, body: bytes) -> Record:
         """Decode a single row.
@@ -172,6 +190,14 @@ class Reader:
             return canonical_id(row[_ID])
         except ValueError:
             raise self._refusal("a deleted row has no id") from None
+
+    def _key_of(self, row: Cells) -> str:
+        key = self._at[0]
+        assert key is not None
+        try:
+            return canonical_id(row[key])
+        except ValueError:
+            raise self._refusal(f"a row has no {self._key}") from None
 
     def _records(self, rows: list[tuple[Any, ...]]) -> list[Record]:
         if not rows:
@@ -244,19 +270,29 @@ def _pointers(scope: Scope) -> list[tuple[int, int]]:
 
 
 def _row_type(
-    properties: Iterable[str | None], columns: Iterable[Column]
+    properties: Iterable[str | None],
+    columns: Iterable[Column],
+    missing: msgspec.UnsetType | None = None,
 ) -> tuple[type[msgspec.Struct], list[int | None]]:
-    """Return a struct for the rows of a scope, and the place in it of each field's property."""
+    """Return a struct for the rows of a scope, and the place in it of each field's property.
+
+    ``missing`` stands where a row leaves a column out; annotations are left out when they are null.
+    """
     types = {wire_name(column): _TYPES.get(column.type, str) for column in columns}
-    names = [ETAG, _CONTEXT, "id"]
+    names = [ETAG, _CONTEXT, "id"]  # a key of that name keeps its place there
     places: list[int | None] = []
     for name in properties:
         if name is not None and name not in names:
             names.append(name)
         places.append(None if name is None else names.index(name))
     fields = [
-        (f"f{place}", types.get(name, str) | None, msgspec.field(default=None, name=name))
+        (
+            f"f{place}",
+            types.get(name, str) | None | (msgspec.UnsetType if optional else None),
+            msgspec.field(default=missing if optional else None, name=name),
+        )
         for place, name in enumerate(names)
+        for optional in [place > _ID and "@" not in name]
     ]
     return msgspec.defstruct("Row", fields, gc=False), places
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from holdfast.errors import ProtocolError, TransportError
 from holdfast.model import Op, OpKind, Outcome, Record, Unit, Unknown
 from holdfast_dataverse._answers import Answer, complaint
-from holdfast_dataverse._batch import Replies, Reply
+from holdfast_dataverse._batch import Replies, Reply, replies_in
 from holdfast_dataverse._bodies import holds
 from holdfast_dataverse._outcomes import (
     Doubt,
@@ -113,12 +113,15 @@ class Understanding:
 
     def _recognised(self, units: Sequence[Unit], replies: Sequence[Replies]) -> Iterator[_Case]:
         """Parts are missing: only those that bring their row tell whose answers they are."""
-        flat = [
-            one for reply in replies for one in (reply if isinstance(reply, tuple) else [reply])
-        ]
-        for op in (op for unit in units for op in unit.ops):
-            records = (self._record(op, reply.answer) for reply in flat)
-            own = next((row for row in records if row is not None and row[0] == op.row_id), None)
+        ops = [op for unit in units for op in unit.ops]
+        writing = {op.table: op for op in ops if op.kind is not OpKind.DELETE}
+        rows: dict[tuple[str, object], Record] = {}
+        for reply in replies_in(replies):
+            for table, op in writing.items():
+                if (row := self._record(op, reply.answer)) is not None:
+                    rows.setdefault((table, row[0]), row)
+        for op in ops:
+            own = None if op.kind is OpKind.DELETE else rows.get((op.table, op.row_id))
             yield _Single(op, self._verdict(op, None) if own is None else judge(op, Said(200), own))
 
     def _record(self, op: Op, answer: Answer) -> Record | None:

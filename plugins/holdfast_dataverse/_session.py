@@ -1,8 +1,8 @@
-"""One request and its answer: token, origin check, limits, pauses, retries.
+"""One request and its answer: token, origin check, pauses, retries.
 
-Invariants: the token goes to the configured origin only. A body is never larger in memory than its
-limit. A request is sent twice only when it cannot be felt twice: it is ``repeatable``, or the
-server said that it did not take it up.
+Invariants: the token goes to the configured origin only, and once the caller is known, only a token
+of that caller. A request is sent twice only when it cannot be felt twice: it is ``repeatable``, or
+the server said that it did not take it up.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from holdfast.contracts import Context, Environment
-from holdfast.errors import ProtocolError, SignInNeeded, Throttled, Unreachable
-from holdfast_dataverse._answers import Answer
+from holdfast.errors import (
+    AccessDenied,
+    ProtocolError,
+    SignInNeeded,
+    Throttled,
+    Unreachable,
+)
+from holdfast_dataverse._answers import Answer, Identity, asks_to_wait, identity_of
 from holdfast_dataverse._credentials import Credential, open_credential
 from holdfast_dataverse._links import Origin
 from holdfast_dataverse._settings import Settings
-from holdfast_dataverse._throttle import Throttle, seconds_to_wait
+from holdfast_dataverse._throttle import Throttle, moment_of, seconds_to_wait
+from holdfast_dataverse._unpacking import read_body
 
 _log = logging.getLogger(__name__)
-_MEBIBYTE: Final = 1 << 20
-_LARGEST_PAGE: Final = 64 * _MEBIBYTE
-_LARGEST_ERROR: Final = 1 * _MEBIBYTE
-_CHUNK: Final = 1 << 16
 _RETRIES: Final = 3
 _PAUSES: Final = 10
 _FIRST_BACK_OFF: Final = 0.5
@@ -57,7 +60,10 @@ class CaptivePortal(Unreachable):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send; ``link`` is checked when it is sent, not before."""
+    """What to send; ``link`` is checked when it is sent, not before.
+
+    ``anybody`` lets it go with a token of whom it may be: it asks who that is.
+    """
 
     link: str
     method: str = "GET"
@@ -65,6 +71,7 @@ class Request:
     body: bytes | None = None
     repeatable: bool = True
     extra_time: float = 0.0
+    anybody: bool = False
 
 
 @dataclass(slots=True)
@@ -96,6 +103,18 @@ class Session:
         self._environment = environment
         self._throttle = Throttle()
         self._proxy = _proxy(settings.url)
+        self._owner: Identity | None = None
+        self._vetted = ""  # the token that is known to be the owner's
+        self._last_token = ""
+        self._vetting = asyncio.Lock()
+
+    async def who_am_i(self) -> Answer:
+        """Ask whom the token signs in, whoever that is."""
+        return await self.send(Request(self.link("WhoAmI"), anybody=True))
+
+    def act_for(self, owner: Identity) -> None:
+        """Send nothing as anybody else from now on; ``who_am_i`` has just found out who this is."""
+        self._owner, self._vetted = owner, self._last_token
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Read a resource; ``path`` is below the API and already encoded."""
@@ -127,7 +146,7 @@ class Session:
 
     async def _attempt(self, request: Request, tries: _Tries) -> Answer | None:
         """Send once; None means that it is worth sending again now."""
-        token = await self._credential.token()
+        token = await self._token(request)
         try:
             answer = await self._exchange(request, token)
         except NotSent:
@@ -136,15 +155,50 @@ class Session:
             if not await self._may_repeat(request, tries):
                 raise
             return None
+        self._last_token = token
         if answer.status == 401:
             self._sign_in_again(token, tries)
             return None
-        if self._asks_to_wait(answer):
+        if asks_to_wait(answer):
             self._pause(answer, tries)
             return None
         if answer.status in _PASSING and await self._may_repeat(request, tries):
             return None
         return answer
+
+    async def _token(self, request: Request) -> str:
+        """Return a token that this request may go with.
+
+        :raises NotSent: there is none for now
+        """
+        try:
+            token = await self._credential.token()
+            while self._owner is not None and token != self._vetted and not request.anybody:
+                await self._vet(self._owner)
+                token = await self._credential.token()
+        except NotSent:
+            raise
+        except Unreachable as error:
+            raise NotSent(str(error)) from error
+        return token
+
+    async def _vet(self, owner: Identity) -> None:
+        """Make sure that a new token is the owner's: somebody else may have signed in meanwhile."""
+        async with self._vetting:
+            if await self._credential.token() == self._vetted:
+                return
+            try:
+                found = identity_of(await self.who_am_i())
+            except (AccessDenied, ProtocolError) as error:
+                raise SignInNeeded(
+                    f"the server does not say whose the new token is ({error}); sign in again"
+                ) from error
+            if found != owner:
+                raise SignInNeeded(
+                    "the new token belongs to another user; nothing was sent as that user, "
+                    "sign in as the owner of the replica"
+                )
+            self._vetted = self._last_token
 
     def _sign_in_again(self, token: str, tries: _Tries) -> None:
         self._credential.forget(token)
@@ -160,15 +214,19 @@ class Session:
         tries.failures += 1
         return True
 
-    @staticmethod
-    def _asks_to_wait(answer: Answer) -> bool:
-        """Tell whether the server turned the request away before it looked at it."""
-        return answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)
+    def heed(self, answer: Answer) -> None:
+        """Hold up all requests if an answer, perhaps to a part of a batch, asks to wait."""
+        if asks_to_wait(answer):
+            self._throttle.pause(self._asked(answer))
+
+    def _asked(self, answer: Answer) -> float:
+        """Return for how many seconds an answer asks to wait."""
+        # A date is read by the server's clock: that of a device may be years off.
+        now = moment_of(answer.headers.get("date", "")) or self._environment.clock.now()
+        return seconds_to_wait(answer.headers.get("retry-after"), now) or 0.0
 
     def _pause(self, answer: Answer, tries: _Tries) -> None:
-        now = self._environment.clock.now()
-        asked = seconds_to_wait(answer.headers.get("retry-after"), now) or 0.0
-        seconds = max(asked, self._back_off(tries.pauses))
+        seconds = max(self._asked(answer), self._back_off(tries.pauses))
         self._throttle.pause(seconds)
         tries.pauses += 1
         _log.info(
@@ -220,7 +278,7 @@ class Session:
         ) as response:
             names = {name.lower(): value for name, value in response.headers.items()}
             _refuse_strangers(response.status, names)
-            return Answer(response.status, names, await _body(response, names))
+            return Answer(response.status, names, await read_body(response, names))
 
 
 @asynccontextmanager
@@ -263,62 +321,3 @@ def _refuse_strangers(status: int, headers: Mapping[str, str]) -> None:
             f"a web page or redirect came instead of the server's answer (HTTP {status}); "
             "open a browser, the network may want a sign-in"
         )
-
-
-async def _body(response: aiohttp.ClientResponse, headers: Mapping[str, str]) -> bytes:
-    limit = _LARGEST_ERROR if response.status >= 400 else _LARGEST_PAGE
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    match encoding:
-        case "identity" | "":
-            sink: _Plain | _Gunzip = _Plain(limit)
-        case "gzip":
-            sink = _Gunzip(limit)
-        case _:
-            raise ProtocolError(f"the answer is packed as {encoding[:20]!r}, which was not allowed")
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        sink.feed(chunk)
-    return sink.whole()
-
-
-class _Plain:
-    """Collects a body up to a limit."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept = bytearray()
-
-    def feed(self, chunk: bytes) -> None:
-        """Take a chunk."""
-        self._kept += chunk
-        if len(self._kept) > self._limit:
-            raise ProtocolError(
-                f"the answer is larger than {self._limit // _MEBIBYTE} MiB; ask for smaller pages"
-            )
-
-    def whole(self) -> bytes:
-        """Return the body."""
-        return bytes(self._kept)
-
-
-class _Gunzip:
-    """Unpacks a body, never further than the limit."""
-
-    def __init__(self, limit: int) -> None:
-        self._plain = _Plain(limit)
-        self._limit = limit
-        self._size = 0
-        self._began = False
-        self._inflate = zlib.decompressobj(wbits=31)
-
-    def feed(self, chunk: bytes) -> None:
-        """Take a packed chunk."""
-        self._began = True
-        unpacked = self._inflate.decompress(chunk, self._limit + 1 - self._size)
-        self._size += len(unpacked)
-        self._plain.feed(unpacked)
-
-    def whole(self) -> bytes:
-        """Return the body."""
-        if self._began and (not self._inflate.eof or self._inflate.unused_data):
-            raise zlib.error("cut short")
-        return self._plain.whole()

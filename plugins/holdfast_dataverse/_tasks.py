@@ -25,6 +25,13 @@ class Beside(Generic[T]):
 
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()
-        await asyncio.wait([self._task])
+        left_again: asyncio.CancelledError | None = None
+        while not self._task.done():  # a second cancellation does not leave it behind
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError as error:
+                left_again = error
+        if left_again is not None:
+            raise left_again
         if not self._task.cancelled():
             self._task.exception()  # whoever awaited the task has seen it

@@ -62,9 +62,14 @@ def _number(text: str) -> float | None:
 
 
 def _until(text: str, now: datetime) -> float | None:
+    moment = moment_of(text)
+    return None if moment is None else (moment - now).total_seconds()
+
+
+def moment_of(text: str) -> datetime | None:
+    """Read an HTTP date; None where it is none."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - now).total_seconds()
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -12,9 +12,8 @@ from holdfast.contracts import Context, Transport
 from holdfast.errors import AccessDenied, ProtocolError, SignInNeeded, Throttled, Unreachable
 from holdfast.model import Caller, Capabilities, Connectivity, Outcome, Page, Record, Scope, Unit
 from holdfast.schema import TableSchema, is_identifier
-from holdfast.values import canonical_id
 from holdfast_dataverse import _reading
-from holdfast_dataverse._answers import json_object
+from holdfast_dataverse._answers import identity_of, json_object
 from holdfast_dataverse._metadata import ENTITY_SETS, entity_sets, questions, table_schema
 from holdfast_dataverse._pull import pull
 from holdfast_dataverse._push import Pusher
@@ -66,13 +65,10 @@ class DataverseTransport(Transport):
 
     async def identity(self) -> Caller:
         """Ask the server who we are."""
-        found = await self._who_am_i()
-        try:
-            user = canonical_id(found.get("UserId"))
-            organization = canonical_id(found.get("OrganizationId"))
-        except ValueError as error:
-            raise ProtocolError("the server does not say who the caller is") from error
-        unit = found.get("BusinessUnitId")
+        answer = await self._session.who_am_i()
+        organization, user = owner = identity_of(answer)
+        self._session.act_for(owner)
+        unit = json_object(answer, "the question who we are").get("BusinessUnitId")
         return Caller(
             organization, user, str(unit).lower() if unit else None, await self._teams(user)
         )
@@ -80,7 +76,7 @@ class DataverseTransport(Transport):
     async def probe(self) -> Connectivity:
         """Ask who we are, and say in one word how that went."""
         try:
-            await self._who_am_i()
+            identity_of(await self._session.who_am_i())
         except CaptivePortal:
             return Connectivity.CAPTIVE_PORTAL
         except Unreachable:
@@ -156,9 +152,6 @@ class DataverseTransport(Transport):
             async for row_id in listed:
                 yield row_id
 
-    async def _who_am_i(self) -> dict[str, object]:
-        return json_object(await self._session.get("WhoAmI"), "the question who we are")
-
     async def _teams(self, user: str) -> tuple[str, ...]:
         """Return the teams of the user; none where the server does not tell."""
         path = f"systemusers({user})/teammembership_association?$select=teamid"
@@ -166,7 +159,7 @@ class DataverseTransport(Transport):
             rows = json_object(await self._session.get(path), "the teams of the user").get("value")
         except (AccessDenied, ProtocolError):
             return ()
-        found = rows if isinstance(rows, list) else []
+        found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
         return tuple(sorted(str(row["teamid"]) for row in found if "teamid" in row))
 
     async def _schemas(self, tables: Sequence[str], sets: Mapping[str, str]) -> list[TableSchema]:

@@ -51,8 +51,10 @@ def explain(error: Exception, location: str) -> StorageError:
     if isinstance(error, OSError):
         return StorageError(f"{location} cannot be used: {error.strerror}; check its folder")
     if isinstance(error, UnicodeError | OverflowError):
-        return StorageError(f"{location} cannot hold this value: {type(error).__name__}")
-    return StorageError(f"{location} did not do what was asked: {error}")
+        return StorageError(
+            f"{location} cannot hold this value: {type(error).__name__}; write another"
+        )
+    return StorageError(f"{location} did not do what was asked: {error}; try again")
 
 
 @contextmanager

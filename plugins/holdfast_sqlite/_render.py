@@ -69,9 +69,6 @@ def column_sql(name: str) -> str:
     return f"t.{quoted(name)}"
 
 
-# --- what is understood ---------------------------------------------------------------------------
-
-
 def is_understood(expression: Expression) -> bool:
     """Tell whether :func:`render` says exactly this; what is huge or odd is left to the engine."""
     return _size(expression, _DEEPEST) <= _MOST_PARTS and _understood(expression)
@@ -144,9 +141,6 @@ def _is_sane(number: Decimal | int) -> bool:
     except StorageError:
         return False
     return True
-
-
-# --- SQL ------------------------------------------------------------------------------------------
 
 
 def render(expression: Expression, parameters: Parameters) -> str:

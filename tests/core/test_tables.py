@@ -123,7 +123,7 @@ def test_scopes_issues_and_history_come_back_as_they_were() -> None:
     assert IssueState.from_record(issue.record()) == issue
     image = Image({"thingid": "x"}, "1")
     entry = HistoryState("h", "thing", "x", "mine", "p", image, None, image, ("a", "b"), "t")
-    assert HistoryState.from_record(entry.record(), schema()) == entry
+    assert HistoryState.from_record((*entry.record(), 1), schema()) == entry
 
 
 def test_reading_anew_starts_a_generation_and_forgets_the_checkpoint_only() -> None:

@@ -8,22 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from holdfast_emulator import Dataverse, EmulatorServer, Sample
+from holdfast_emulator import Dataverse, Effect, EmulatorServer, Sample
 from support.field import Field
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def dataverse() -> Dataverse:
-    """A server with 300 sample rows."""
-    server = Dataverse(clock=lambda: NOW)
-    Sample(300, NOW).load(server)
-    return server
+async def field(tmp_path: Path) -> AsyncIterator[Field]:
+    """A field worker's profile against a server with 300 sample rows."""
+    listeners: list[Field] = []
 
+    def hear(effect: Effect) -> None:
+        for listener in listeners:
+            listener.hear(effect)
 
-@pytest.fixture
-async def field(dataverse: Dataverse, tmp_path: Path) -> AsyncIterator[Field]:
-    """A field worker's profile against that server."""
+    dataverse = Dataverse(clock=lambda: NOW, on_effect=hear)
+    Sample(300, NOW).load(dataverse)
     async with EmulatorServer(dataverse, port=0) as server:
-        yield Field(server.url, dataverse, tmp_path / "field.db")
+        made = Field(server, tmp_path / "field.db")
+        listeners.append(made)
+        yield made

@@ -23,14 +23,14 @@ def planted() -> Iterator[None]:
 
     async def next_sequence(self: Store) -> int:
         following = await right_sequence(self)
-        self._sequence = following - 1
+        self._last[OUTBOX] = following - 1
         return following
 
     async def commit(self: Store, writes: Writes) -> None:
         await right_commit(self, writes)
         puts = [c for c in writes.changes() if isinstance(c, Put) and c.table == OUTBOX]
         numbers = [int(str(record[0])) for put in puts for record in put.records]
-        self._sequence = max([self._sequence, *numbers])
+        self._last[OUTBOX] = max([self._last.get(OUTBOX, 0), *numbers])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "next_sequence", next_sequence)

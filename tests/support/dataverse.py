@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -159,6 +160,23 @@ async def pulled(
 async def pushed(transport: DataverseTransport, scope: Scope, *units: Op | Unit) -> list[Outcome]:
     sent = [Unit((unit,)) if isinstance(unit, Op) else unit for unit in units]
     return [one async for one in transport.push(sent, {"account": scope})]
+
+
+def kinds(outcomes: list[Outcome]) -> Counter[type[Outcome]]:
+    return Counter(type(outcome) for outcome in outcomes)
+
+
+async def gathered(
+    transport: DataverseTransport, scope: Scope, *ops: Op
+) -> tuple[list[Outcome], Exception | None]:
+    """Push and return the outcomes that came before an error, and the error."""
+    outcomes: list[Outcome] = []
+    try:
+        async for outcome in transport.push([Unit((op,)) for op in ops], {"account": scope}):
+            outcomes.append(outcome)  # noqa: PERF401  what came before an error counts
+    except Exception as error:  # noqa: BLE001  the test looks at it
+        return outcomes, error
+    return outcomes, None
 
 
 @dataclass

@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 import holdfast
+from holdfast import hookimpl
 from holdfast.contracts import OpenMode
-from holdfast.model import Row
+from holdfast.model import Conflict, Policy, Row
 from holdfast.schema import (
     Column,
     ColumnType,
@@ -19,6 +20,9 @@ from holdfast.schema import (
     TableSchema,
 )
 from holdfast.testing import MemoryDisk, MemoryServer
+
+#: The id of a row that a test makes itself.
+ROW = "11111111-2222-4333-8444-555555555555"
 
 PRIMARY_CONTACT = Relationship("account_primary_contact", "account", "primarycontactid", "contact")
 PARENT_ACCOUNT = Relationship("contact_customer_accounts", "contact", "parentcustomerid", "account")
@@ -118,3 +122,23 @@ def present(row: Row | None) -> Row:
     """Return a row that must be there."""
     assert row is not None
     return row
+
+
+async def names(replica: holdfast.Replica, table: str = "account") -> list[str]:
+    """Return the names of all rows of a table as a user of the replica sees them, sorted."""
+    column = "name" if table == "account" else "fullname"
+    return sorted([str(row[column]) async for row in replica.table(table).query()])
+
+
+def answer_with(replica: holdfast.Replica, answer: Any) -> list[Conflict]:
+    """Let a plugin answer every conflict so; return the list of those it will have seen."""
+    seen: list[Conflict] = []
+
+    class Plugin:
+        @hookimpl
+        async def holdfast_resolve_conflict(self, policy: Policy, conflict: Conflict) -> Any:
+            seen.append(conflict)
+            return answer
+
+    replica._engine.plugins.register(Plugin(), "scripted")
+    return seen

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from holdfast._tables import Image, Place
 from holdfast.model import Op, OpKind, OpState, Record
-from holdfast.schema import ColumnType, Fill, TableSchema
+from holdfast.schema import Column, ColumnType, Fill, TableSchema
 from holdfast.values import Cell, Change, Reference, from_cells, to_cells
 
 Cells = Mapping[str, Cell]
@@ -63,9 +63,6 @@ def image_of(schema: TableSchema, record: Record) -> Image:
     return Image(dict(zip(names, record, strict=False)), None if version is None else str(version))
 
 
-# --- laying ops over a row --------------------------------------------------------------------
-
-
 def overlay(
     schema: TableSchema, under: Cells | None, ops: Sequence[Op], author: Author
 ) -> Cells | None:
@@ -109,9 +106,6 @@ def _new_row(schema: TableSchema, op: Op, author: Author) -> dict[str, Cell]:
         if given is not None:
             cells.update(_flat(schema, {column.name: given}, {}))
     return cells
-
-
-# --- transitions --------------------------------------------------------------------------------
 
 
 def edit(state: RowState, op: Op, author: Author) -> RowState:
@@ -174,12 +168,13 @@ def keep_local(state: RowState, author: Author) -> RowState:
     if state.remote is None and state.local is None:
         return _clean(_settle_all(rebased, Place.APPLIED))  # gone on both sides: nothing to send
     if state.remote is None and first.kind is not OpKind.CREATE:
+        carried = creatable(state.schema, state.local or {})
         again = replace(
-            first, kind=OpKind.CREATE, changes=_creatable(state), state=OpState.PENDING, attempts=0
+            first, kind=OpKind.CREATE, changes=carried, state=OpState.PENDING, attempts=0
         )
         return _laid(_carried(rebased, again), author)
     if state.remote is not None and first.kind is OpKind.CREATE:
-        update = replace(first, kind=OpKind.UPDATE, changes=_updatable(state, first), attempts=0)
+        update = replace(first, kind=OpKind.UPDATE, changes=_as_update(state, first), attempts=0)
         rebased = replace(rebased, ops=(update, *state.ops[1:]))
     fresh = tuple(replace(op, state=OpState.PENDING, attempts=0) for op in rebased.ops)
     return _laid(replace(rebased, ops=fresh), author)
@@ -194,22 +189,23 @@ def merge(state: RowState, changes: Mapping[str, Change], author: Author) -> Row
     """Lay these changes on top of the server's row; one that is gone is made again with them."""
     kind, carried = OpKind.UPDATE, dict(changes)
     if state.remote is None:
-        kind, carried = OpKind.CREATE, {**_creatable(state), **changes}
+        kind, carried = OpKind.CREATE, {**creatable(state.schema, state.local or {}), **changes}
     first = replace(state.ops[0], kind=kind, changes=carried, state=OpState.PENDING, attempts=0)
     rebased = replace(state, base=state.remote, moved=False)
     return _laid(_carried(rebased, first), author)
 
 
 def discard(state: RowState, op_ids: Sequence[str], author: Author) -> RowState:
-    """Drop these ops by the user's wish; with a create go all that follow it.
+    """Drop these ops by the user's wish; what is left has a row to lie on, or goes with them.
 
-    The row becomes the newest server row with what is left on top.
+    So with a create go all that follow it. The row becomes the server's with what is left on top.
     """
     dropped = set(op_ids)
-    if any(op.kind is OpKind.CREATE and op.id in dropped for op in state.ops):
-        dropped = {op.id for op in state.ops}
-    gone = tuple((op, Place.DISCARDED) for op in state.ops if op.id in dropped)
     rest = tuple(op for op in state.ops if op.id not in dropped)
+    created = any(op.kind is OpKind.CREATE and op.id in dropped for op in state.ops)
+    if created or (rest and state.base is None and rest[0].kind is not OpKind.CREATE):
+        dropped, rest = {op.id for op in state.ops}, ()
+    gone = tuple((op, Place.DISCARDED) for op in state.ops if op.id in dropped)
     after = replace(state, ops=rest, settled=(*state.settled, *gone))
     return _clean(after) if not rest else _laid(after, author)
 
@@ -270,19 +266,30 @@ def _same_version(one: Image | None, other: Image | None) -> bool:
     return one.version == other.version
 
 
-def _creatable(state: RowState) -> dict[str, Change]:
-    """Everything that a create may carry of the row as the user sees it."""
-    cells = state.local or {}
-    changes: dict[str, Change] = {}
-    for column in state.schema.columns:
-        change = from_cells(column, cells)
-        writable = column.creatable and column.name != state.schema.primary_id
-        if change is not None and writable and column.type not in _NOT_WRITTEN:
-            changes[column.name] = change
-    return changes
+def creatable(schema: TableSchema, cells: Cells) -> dict[str, Change]:
+    """Return all that a create may carry of a row."""
+    return {
+        column.name: change
+        for column in schema.columns
+        if column.creatable and _written(schema, column)
+        if (change := from_cells(column, cells)) is not None
+    }
 
 
-def _updatable(state: RowState, create: Op) -> dict[str, Change]:
+def updatable(schema: TableSchema, cells: Cells) -> dict[str, Change]:
+    """Return all that an update may carry of a row, its nulls too."""
+    return {
+        column.name: from_cells(column, cells)
+        for column in schema.columns
+        if column.updatable and _written(schema, column)
+    }
+
+
+def _written(schema: TableSchema, column: Column) -> bool:
+    return column.name != schema.primary_id and column.type not in _NOT_WRITTEN
+
+
+def _as_update(state: RowState, create: Op) -> dict[str, Change]:
     """Return what an update may carry of a create; the server knows what to do with the rest."""
     schema = state.schema
     fixed = {column.name for column in schema.columns if not column.updatable}

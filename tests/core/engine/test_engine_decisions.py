@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-import holdfast
-from holdfast import hookimpl
 from holdfast.contracts import OpenMode
 from holdfast.errors import StorageError
 from holdfast.model import (
-    Conflict,
     Defer,
-    Policy,
 )
-from support.world import World
-
-ROW = "11111111-2222-4333-8444-555555555555"
-
-
-def _answer(replica: holdfast.Replica, answer: Any) -> list[Conflict]:
-    """Let a plugin answer every conflict so; return the list of those it will have seen."""
-    seen: list[Conflict] = []
-
-    class Plugin:
-        @hookimpl
-        async def holdfast_resolve_conflict(self, policy: Policy, conflict: Conflict) -> Any:
-            seen.append(conflict)
-            return answer
-
-    replica._engine.plugins.register(Plugin(), "scripted")
-    return seen
+from support.world import World, answer_with
 
 
 async def test_a_reader_can_settle_nothing_and_is_told_so(
@@ -62,7 +40,7 @@ async def test_an_edit_of_a_row_in_an_issue_waits_with_it_and_goes_with_it(
         table = replica.table("account")
         await table.update(accounts[0], {"telephone1": "mine"})
         world.server.update("account", accounts[0], {"telephone1": "theirs"})
-        _answer(replica, Defer("ask"))
+        answer_with(replica, Defer("ask"))
         await replica.sync()
         await table.update(accounts[0], {"address1_city": "Voss"})
         (issue,) = await replica.issues()
@@ -82,7 +60,7 @@ async def test_what_loses_when_a_person_decides_can_be_brought_back(
         await replica.download()
         await replica.table("account").update(accounts[0], {"telephone1": "mine"})
         world.server.update("account", accounts[0], {"telephone1": "theirs"})
-        _answer(replica, Defer("ask"))
+        answer_with(replica, Defer("ask"))
         await replica.sync()
         (issue,) = await replica.issues()
         await (replica.take_mine if mine else replica.take_theirs)(issue.id)
@@ -101,7 +79,7 @@ async def test_a_row_that_is_gone_there_is_made_again_when_a_person_wants_it(
         await replica.download()
         await replica.table("account").update(accounts[0], {"telephone1": "mine"})
         world.server.delete("account", accounts[0])
-        _answer(replica, Defer("ask"))
+        answer_with(replica, Defer("ask"))
         await replica.sync()
         (issue,) = await replica.issues()
         assert issue.theirs is None

@@ -8,17 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-import holdfast
 from holdfast._store import Writes
 from holdfast.errors import ProfileError, Unreachable
 from holdfast.model import Outcome, Page, Scope, Unit
 from holdfast.status import Availability, Downloaded, Downloading, Event
-from support.world import World
-
-
-async def _names(replica: holdfast.Replica, table: str = "account") -> list[str]:
-    column = "name" if table == "account" else "fullname"
-    return sorted([str(row[column]) async for row in replica.table(table).query()])
+from support.world import World, names
 
 
 def _bergen(world: World) -> None:
@@ -30,7 +24,7 @@ async def test_only_rows_that_match_the_filter_are_kept(world: World, accounts: 
     world.server.create("account", {"name": "Elsewhere", "address1_city": "Oslo"})
     async with world.replica() as replica:
         await replica.download()
-        assert len(await _names(replica)) == 7
+        assert len(await names(replica)) == 7
         assert "address1_city" in replica.table("account").schema.by_name
 
 
@@ -44,9 +38,9 @@ async def test_a_row_that_stops_matching_leaves_and_one_that_starts_arrives(
         world.server.update("account", accounts[0], {"address1_city": "Oslo"})
         world.server.update("account", oslo, {"address1_city": "Bergen"})
         report = await replica.sync()
-        names = await _names(replica)
-    assert "Account 0" not in names
-    assert "Elsewhere" in names
+        here = await names(replica)
+    assert "Account 0" not in here
+    assert "Elsewhere" in here
     assert report.tables["account"].removed == 1
 
 
@@ -59,9 +53,9 @@ async def test_a_row_with_unsettled_ops_stays_though_it_stopped_matching(
         await replica.table("account").update(accounts[0], {"telephone1": "1"})
         world.server.update("account", accounts[0], {"address1_city": "Oslo"})
         await replica.download()
-        assert "Account 0" in await _names(replica)
+        assert "Account 0" in await names(replica)
         await replica.sync()
-        assert "Account 0" not in await _names(replica)
+        assert "Account 0" not in await names(replica)
     assert world.stored("account", accounts[0])["telephone1"] == "1"
 
 
@@ -70,9 +64,9 @@ async def test_a_row_created_here_outside_the_filter_is_sent_and_then_leaves(wor
     async with world.replica() as replica:
         await replica.download()
         row = await replica.table("account").create({"name": "Far", "address1_city": "Oslo"})
-        assert await _names(replica) == ["Far"]
+        assert await names(replica) == ["Far"]
         await replica.sync()
-        assert await _names(replica) == []
+        assert await names(replica) == []
     assert world.server.get("account", row) is not None
 
 
@@ -93,7 +87,7 @@ async def test_related_rows_are_those_that_kept_rows_point_to(
 ) -> None:
     async with world.replica() as replica:
         await replica.download()
-        assert await _names(replica, "contact") == ["P0"]
+        assert await names(replica, "contact") == ["P0"]
         assert "primarycontactid" not in replica.table("account").schema.by_name
 
 
@@ -105,10 +99,10 @@ async def test_related_rows_come_and_go_with_the_rows_that_point_to_them(
         await replica.download()
         world.server.update("account", account, {"primarycontactid": contacts[1]})
         await replica.sync()
-        assert await _names(replica, "contact") == ["P1"]
+        assert await names(replica, "contact") == ["P1"]
         world.server.delete("account", account)
         await replica.sync()
-        assert await _names(replica, "contact") == []
+        assert await names(replica, "contact") == []
 
 
 async def test_a_related_row_created_here_never_vanishes_on_its_way(
@@ -128,7 +122,7 @@ async def test_a_related_row_created_here_never_vanishes_on_its_way(
 
         monkeypatch.setattr(replica._engine.store, "commit", watched)
         await replica.sync()
-        assert await _names(replica, "contact") == ["New", "P0"]
+        assert await names(replica, "contact") == ["New", "P0"]
     assert all(seen)
 
 
@@ -139,10 +133,10 @@ async def test_both_rules_must_admit_a_row_when_match_is_all(
     contacts, _account = people
     async with world.replica() as replica:
         await replica.download()
-        assert await _names(replica, "contact") == ["P0"]
+        assert await names(replica, "contact") == ["P0"]
         world.server.update("contact", contacts[0], {"fullname": "Q0"})
         await replica.sync()
-        assert await _names(replica, "contact") == []
+        assert await names(replica, "contact") == []
 
 
 async def test_an_interrupted_first_download_goes_on_from_the_last_stored_page(
@@ -170,7 +164,7 @@ async def test_an_interrupted_first_download_goes_on_from_the_last_stored_page(
 
         monkeypatch.setattr(replica._engine.transport, "pull", noted)
         report = await replica.download()
-        assert len(await _names(replica)) == 7
+        assert len(await names(replica)) == 7
     assert asked[0] is not None
     assert report.tables["account"].received == 1
 
@@ -201,11 +195,11 @@ async def test_an_expired_checkpoint_is_read_anew_without_a_gap(
 
         monkeypatch.setattr(replica._engine.store, "commit", watched)
         await replica.download()
-        names = await _names(replica)
+        here = await names(replica)
         row = await replica.table("account").get(accounts[1])
     assert min(smallest) >= 6
-    assert "Account 0" not in names
-    assert "Changed" in names
+    assert "Account 0" not in here
+    assert "Changed" in here
     assert row["telephone1"] == "mine"
 
 
@@ -242,7 +236,7 @@ async def test_a_shrunken_answer_is_asked_about_before_anything_goes(
 
         monkeypatch.setattr(replica._engine.transport, "pull", shrunken)
         await replica.download()
-        assert len(await _names(replica)) == 7
+        assert len(await names(replica)) == 7
 
 
 def _emptied(page: Page) -> Page:
@@ -259,7 +253,7 @@ async def test_a_changed_filter_brings_the_new_rows_and_drops_the_old(
     world.tables[0]["filter"] = {"odata": "address1_city eq 'Oslo'"}
     async with world.replica() as replica:
         await replica.sync()
-        assert await _names(replica) == ["Elsewhere"]
+        assert await names(replica) == ["Elsewhere"]
 
 
 async def test_a_new_column_and_a_new_table_come_with_the_next_sync(
@@ -278,7 +272,7 @@ async def test_a_new_column_and_a_new_table_come_with_the_next_sync(
         assert (await replica.sync()).complete
         row = await replica.table("account").get(accounts[0])
         assert row["address1_city"] == "Bergen"
-        assert await _names(replica, "contact") == ["Kari"]
+        assert await names(replica, "contact") == ["Kari"]
     assert world.stored("account", accounts[0])["telephone1"] == "mine"
 
 

@@ -17,14 +17,7 @@ from holdfast.model import (
 )
 from holdfast.schema import Column, ColumnType, TableSchema
 from holdfast.testing import MemoryServer
-from support.world import World
-
-ROW = "11111111-2222-4333-8444-555555555555"
-
-
-async def _names(replica: holdfast.Replica, table: str = "account") -> list[str]:
-    column = "name" if table == "account" else "fullname"
-    return sorted([str(row[column]) async for row in replica.table(table).query()])
+from support.world import World, names
 
 
 def _grow(server: MemoryServer) -> None:
@@ -96,7 +89,7 @@ async def test_a_table_that_is_gone_on_the_server_does_not_stop_the_others(
         report = await replica.sync()
         assert not report.complete
         assert "no table 'contact'" in str(report.tables["contact"].problem)
-        assert "Changed" in await _names(replica)
+        assert "Changed" in await names(replica)
         assert contact in gone.rows
 
 

@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 import holdfast
-from holdfast import hookimpl
 from holdfast._plan import rows
 from holdfast._store import Writes
 from holdfast.errors import IssueNotFound
 from holdfast.model import (
     Applied,
-    Conflict,
     Conflicted,
     KeepLocal,
     Merge,
@@ -23,32 +21,10 @@ from holdfast.model import (
     OpKind,
     OpState,
     Outcome,
-    Policy,
     Scope,
     Unit,
 )
-from support.world import World
-
-ROW = "11111111-2222-4333-8444-555555555555"
-
-
-async def _names(replica: holdfast.Replica, table: str = "account") -> list[str]:
-    column = "name" if table == "account" else "fullname"
-    return sorted([str(row[column]) async for row in replica.table(table).query()])
-
-
-def _answer(replica: holdfast.Replica, answer: Any) -> list[Conflict]:
-    """Let a plugin answer every conflict so; return the list of those it will have seen."""
-    seen: list[Conflict] = []
-
-    class Plugin:
-        @hookimpl
-        async def holdfast_resolve_conflict(self, policy: Policy, conflict: Conflict) -> Any:
-            seen.append(conflict)
-            return answer
-
-    replica._engine.plugins.register(Plugin(), "scripted")
-    return seen
+from support.world import ROW, World, answer_with
 
 
 def _push_says(
@@ -78,7 +54,7 @@ async def test_a_policy_that_answers_nonsense_leaves_an_issue_that_names_it(
         await replica.download()
         await replica.table("account").update(accounts[0], {"telephone1": "mine"})
         world.server.update("account", accounts[0], {"telephone1": "theirs"})
-        _answer(replica, answer)
+        answer_with(replica, answer)
         await replica.sync()
         (issue,) = await replica.issues()
         assert "'client-wins'" in issue.message

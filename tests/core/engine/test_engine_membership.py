@@ -8,42 +8,17 @@ from typing import Any
 
 import pytest
 
-import holdfast
-from holdfast import hookimpl
 from holdfast._store import Writes
 from holdfast.errors import StorageFull
 from holdfast.model import (
-    Conflict,
     Defer,
-    Policy,
     Record,
     Scope,
 )
 from holdfast.schema import Column, ColumnType, Relationship, TableSchema
 from holdfast.testing import MemoryServer
 from holdfast.values import Reference
-from support.world import ACCOUNT, CONTACT, World
-
-ROW = "11111111-2222-4333-8444-555555555555"
-
-
-async def _names(replica: holdfast.Replica, table: str = "account") -> list[str]:
-    column = "name" if table == "account" else "fullname"
-    return sorted([str(row[column]) async for row in replica.table(table).query()])
-
-
-def _answer(replica: holdfast.Replica, answer: Any) -> list[Conflict]:
-    """Let a plugin answer every conflict so; return the list of those it will have seen."""
-    seen: list[Conflict] = []
-
-    class Plugin:
-        @hookimpl
-        async def holdfast_resolve_conflict(self, policy: Policy, conflict: Conflict) -> Any:
-            seen.append(conflict)
-            return answer
-
-    replica._engine.plugins.register(Plugin(), "scripted")
-    return seen
+from support.world import ACCOUNT, CONTACT, ROW, World, answer_with, names
 
 
 async def test_a_first_download_cut_after_its_last_page_still_drops_what_has_left_since(
@@ -65,7 +40,7 @@ async def test_a_first_download_cut_after_its_last_page_still_drops_what_has_lef
     world.server.update("account", accounts[1], {"address1_city": "Oslo"})
     async with world.replica() as replica:
         await replica.download()
-        assert await _names(replica) == [f"Account {n}" for n in range(2, 7)]
+        assert await names(replica) == [f"Account {n}" for n in range(2, 7)]
 
 
 def _finishes(writes: Writes) -> bool:
@@ -89,7 +64,7 @@ async def test_a_row_given_to_the_server_leaves_when_the_filter_no_longer_admits
         await replica.download()
         await replica.sync()
         assert await replica.pending() == []
-        assert "Account 0" not in await _names(replica)
+        assert "Account 0" not in await names(replica)
 
 
 @pytest.mark.parametrize("how", ["discard", "take_theirs"])
@@ -107,7 +82,7 @@ async def test_a_discarded_row_leaves_when_the_filter_no_longer_admits_it(
         (issue,) = await replica.issues()
         await getattr(replica, how)(issue.id)
         await replica.sync()
-        assert "Account 0" not in await _names(replica)
+        assert "Account 0" not in await names(replica)
 
 
 CITY = TableSchema(
@@ -153,14 +128,14 @@ async def test_related_rows_of_related_rows_follow(
     world, contacts, account = chain
     async with world.replica() as replica:
         await replica.download()
-        assert await _names(replica, "city") == ["City 0"]
+        assert await names(replica, "city") == ["City 0"]
         world.server.update("account", account, {"primarycontactid": contacts[1]})
         await replica.sync()
-        assert await _names(replica, "contact") == ["P1"]
-        assert await _names(replica, "city") == ["City 1"]
+        assert await names(replica, "contact") == ["P1"]
+        assert await names(replica, "city") == ["City 1"]
         world.server.delete("account", account)
         await replica.sync()
-        assert await _names(replica, "city") == []
+        assert await names(replica, "city") == []
 
 
 async def test_related_rows_follow_an_edit_that_was_discarded(
@@ -175,12 +150,12 @@ async def test_related_rows_follow_an_edit_that_was_discarded(
         )
         world.server.create("account", {"name": "makes the links due"})
         await replica.sync()
-        assert await _names(replica, "contact") == ["P1"]
+        assert await names(replica, "contact") == ["P1"]
         (issue,) = await replica.issues()
         await replica.discard(issue.id)
         await replica.sync()
-        assert await _names(replica, "contact") == ["P0"]
-        assert await _names(replica, "city") == ["City 0"]
+        assert await names(replica, "contact") == ["P0"]
+        assert await names(replica, "city") == ["City 0"]
 
 
 async def test_links_that_come_due_while_their_table_is_read_are_not_forgotten(
@@ -194,7 +169,7 @@ async def test_links_that_come_due_while_their_table_is_read_are_not_forgotten(
         await replica.table("account").update(account, elsewhere)
         world.server.create("account", {"name": "makes the links due"})
         await replica.sync()
-        assert await _names(replica, "contact") == ["P1"]
+        assert await names(replica, "contact") == ["P1"]
         (issue,) = await replica.issues()
         pull = replica._engine.transport.pull
 
@@ -207,7 +182,7 @@ async def test_links_that_come_due_while_their_table_is_read_are_not_forgotten(
         monkeypatch.setattr(replica._engine.transport, "pull", slow)
         await replica.sync()
         await replica.sync()
-        assert await _names(replica, "contact") == ["P0"]
+        assert await names(replica, "contact") == ["P0"]
 
 
 async def test_a_row_in_an_issue_that_reading_anew_did_not_bring_is_known_to_be_gone(
@@ -217,7 +192,7 @@ async def test_a_row_in_an_issue_that_reading_anew_did_not_bring_is_known_to_be_
         await replica.download()
         await replica.table("account").create({"accountid": ROW, "name": "Mine"})
         world.server.create("account", {"name": "Theirs"}, row_id=ROW)
-        _answer(replica, Defer("ask"))
+        answer_with(replica, Defer("ask"))
         await replica.sync()
         (issue,) = await replica.issues()
         world.server.delete("account", ROW)
@@ -226,7 +201,7 @@ async def test_a_row_in_an_issue_that_reading_anew_did_not_bring_is_known_to_be_
         (issue,) = await replica.issues()
         assert issue.theirs is None
         await replica.take_theirs(issue.id)
-        assert await _names(replica) == []
+        assert await names(replica) == []
 
 
 async def test_rows_that_a_fetch_returns_unasked_are_left_alone(
@@ -248,4 +223,4 @@ async def test_rows_that_a_fetch_returns_unasked_are_left_alone(
         monkeypatch.setattr(replica._engine.transport, "pull", shrunken)
         monkeypatch.setattr(replica._engine.transport, "fetch", generous)
         await replica.download()
-        assert len(await _names(replica)) == 7
+        assert len(await names(replica)) == 7

@@ -16,9 +16,7 @@ from holdfast.model import (
     Scope,
     Unit,
 )
-from support.world import World
-
-ROW = "11111111-2222-4333-8444-555555555555"
+from support.world import ROW, World
 
 
 @pytest.mark.parametrize("after", range(0, 120, 3))

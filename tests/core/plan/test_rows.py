@@ -395,6 +395,18 @@ def test_discarding_a_create_takes_along_what_was_laid_on_it() -> None:
     assert len(after.settled) == 2
 
 
+def test_discarding_edits_of_a_row_that_vanished_takes_along_those_that_lie_on_nothing() -> None:
+    first, second = make_op(2, OpKind.UPDATE, name="a"), make_op(3, OpKind.UPDATE, name="b")
+    state = rows.sending(edited(blank(), CREATE, first), "op1")
+    state = rows.held(rows.applied(state, state.ops[0], None, ME), ["op2"])
+    after = rows.discard(edited(state, second), ["op2"], ME)
+    assert (after.ops, after.local, after.remote) == ((), None, None)
+    assert [(op.id, place) for op, place in after.settled[1:]] == [
+        ("op2", Place.DISCARDED),
+        ("op3", Place.DISCARDED),
+    ]
+
+
 def test_discarding_an_edit_below_another_leaves_the_other() -> None:
     state = edited(clean(image("1", name="old")), UPDATE, make_op(2, OpKind.UPDATE, size=2))
     after = rows.discard(state, ["op1"], ME)

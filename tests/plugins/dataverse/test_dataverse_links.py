@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
-from holdfast.errors import UntrustedLink
+from holdfast.errors import CheckpointExpired, UntrustedLink
 from holdfast_dataverse._links import Origin
 from support.dataverse import NAME_ONLY, Stub, account_row, page_answer, pulled, stub, transport_to
 
@@ -111,7 +111,7 @@ async def test_a_stored_checkpoint_of_another_server_is_not_followed() -> None:
         link = f"{canary.url}{API}"
         checkpoint = '{"link":"' + link + '","delta":true,"midway":false}'
         async with transport_to(server.url) as transport:
-            with pytest.raises(UntrustedLink):
+            with pytest.raises(CheckpointExpired):
                 await pulled(transport, NAME_ONLY, checkpoint)
     assert _nothing_came(canary)
     assert _nothing_came(server)

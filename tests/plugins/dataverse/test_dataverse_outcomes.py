@@ -104,7 +104,7 @@ def test_a_refusal_carries_the_servers_code_and_words() -> None:
 def expected_settlement(kind: OpKind, doubt: Doubt, *, found: bool, own: bool) -> type[Outcome]:
     """Say it once more, in other words than the code does."""
     if doubt is Doubt.DONE:
-        return Applied if found else Conflicted
+        return Applied
     if doubt is Doubt.MOVED:
         if kind is DELETE:
             return Conflicted if found else Applied

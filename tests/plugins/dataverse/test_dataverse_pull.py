@@ -281,3 +281,40 @@ async def test_a_count_has_a_byte_order_mark() -> None:
 
     async with stub(answer) as server, transport_to(server.url) as transport:
         assert await transport.count(NAME_ONLY) == 42
+
+
+async def test_a_changed_row_that_comes_without_all_of_its_columns_is_asked_for() -> None:
+    """A column that is left out is not null; what it holds is asked for."""
+    asked: list[str] = []
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            asked.append(await request.text())
+            inner = page_answer(account_row(1, "Kept")).text
+            part = (
+                f"--r\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{inner}\r\n"
+            )
+            headers = {"Content-Type": "multipart/mixed; boundary=r"}
+            return web.Response(text=f"{part}--r--\r\n", headers=headers)
+        partial = {"@odata.etag": 'W/"1"', "accountid": account_id(1)}
+        rows = (partial, account_row(2), tombstone(3))
+        return page_answer(*rows, deltaLink=link(request, "d2"))
+
+    async with stub(give) as server, transport_to(server.url) as transport:
+        checkpoint = f'{{"link":"{server.url}{API}?d1","delta":true,"midway":false}}'
+        [page] = await pulled(transport, NAME_ONLY, checkpoint)
+    assert {record[0]: record[1] for record in page.records} == {
+        account_id(1): "Kept",
+        account_id(2): "A",
+    }
+    assert page.tombstones == [account_id(3)]
+    assert len(asked) == 1
+    assert account_id(2) not in asked[0]
+
+
+async def test_a_checkpoint_of_a_server_that_moved_is_void() -> None:
+    """The organisation got another address: its old links lead nowhere, and nothing goes there."""
+    async with transport_to("http://127.0.0.1:9") as transport:
+        stored = f'{{"link":"https://old.crm.dynamics.com{API}?d","delta":true,"midway":false}}'
+        with pytest.raises(CheckpointExpired, match="another address"):
+            await pulled(transport, NAME_ONLY, stored)

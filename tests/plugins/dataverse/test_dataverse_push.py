@@ -3,56 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from holdfast.errors import AccessDenied, SignInNeeded, Throttled
+from holdfast.errors import (
+    SignInNeeded,
+    Throttled,
+    TransportError,
+    Unreachable,
+)
 from holdfast.model import (
     Applied,
     Conflicted,
     NotApplied,
     Op,
     OpKind,
-    Outcome,
     Refused,
-    Scope,
     Unit,
     Unknown,
 )
 from holdfast.values import Reference
-from holdfast_dataverse import DataverseTransport
 from holdfast_emulator import Fault, FaultKind
 from support.dataverse import (
     NAME_ONLY,
     World,
     account_id,
     account_scope,
+    gathered,
+    kinds,
+    pulled,
     pushed,
     stub,
     transport_to,
 )
 
 BATCH = r"\$batch"
-
-
-def kinds(outcomes: list[Outcome]) -> Counter[type[Outcome]]:
-    return Counter(type(outcome) for outcome in outcomes)
-
-
-async def gathered(
-    transport: DataverseTransport, scope: Scope, *ops: Op
-) -> tuple[list[Outcome], Exception | None]:
-    """Push and return the outcomes that came before an error, and the error."""
-    outcomes: list[Outcome] = []
-    try:
-        async for outcome in transport.push([Unit((op,)) for op in ops], {"account": scope}):
-            outcomes.append(outcome)  # noqa: PERF401  what came before an error counts
-    except Exception as error:  # noqa: BLE001  the test looks at it
-        return outcomes, error
-    return outcomes, None
 
 
 async def test_many_ops_go_in_several_batches(world: World) -> None:
@@ -171,8 +158,10 @@ async def test_no_connection_is_not_applied(world: World) -> None:
     async with world.open() as transport:
         scope = await account_scope(transport)
         ops = [world.create_op("New"), world.create_op("Other")]
-    async with transport_to("http://127.0.0.1:9") as transport:
-        assert kinds(await pushed(transport, scope, *ops)) == {NotApplied: 2}
+    async with transport_to("http://127.0.0.1:9", batch_size=1, concurrency=1) as transport:
+        outcomes, error = await gathered(transport, scope, *ops)
+    assert kinds(outcomes) == {NotApplied: 2}
+    assert isinstance(error, Unreachable)
 
 
 async def test_a_captive_portal_leaves_ops_unknown(world: World) -> None:
@@ -272,116 +261,69 @@ async def test_a_push_that_is_left_early_leaves_nothing_behind(world: World) -> 
     assert left == []
 
 
-# Replies that no good server gives.
+async def test_a_renewed_token_of_somebody_else_sends_nothing(world: World, tmp_path: Path) -> None:
+    """The next user of the machine signs in while the last one's work is being sent."""
+    path = tmp_path / "token"
+    path.write_text("demo-token")
+    ops = [world.create_op(f"A{number}") for number in range(3)]
+    found: list[TransportError] = []
+    async with world.open(credential="token", token=None, token_file=path) as transport:
+        scope = await account_scope(transport)
+        me = await transport.identity()
+        path.write_text("office-token")
+        world.server.faults.add(Fault(FaultKind.EXPIRE_TOKEN, path=BATCH))
+        outcomes, error = await gathered(transport, scope, *ops)
+        assert kinds(outcomes) == {NotApplied: 3}
+        assert isinstance(error, SignInNeeded)
+        try:
+            await pulled(transport, scope)
+        except TransportError as refused:
+            found.append(refused)
+        assert (await transport.identity()).user != me.user, "it says so when it is asked"
+        outcomes, error = await gathered(transport, scope, *ops)
+        assert error is None, "who asked knows now"
+    assert [type(one) for one in found] == [SignInNeeded]
 
 
-def reply(*parts: str) -> web.Response:
-    body = "".join(
-        f"--r\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {part}\r\n" for part in parts
-    )
-    headers = {"Content-Type": "multipart/mixed; boundary=r"}
-    return web.Response(text=f"{body}--r--\r\n", headers=headers)
-
-
-def created(number: int) -> str:
-    return (
-        "201 Created\r\nContent-Type: application/json\r\n\r\n"
-        f'{{"@odata.etag":"v","accountid":"{account_id(number)}","name":"A{number}"}}'
-    )
-
-
-def error(status: int, code: str) -> str:
-    return f'{status} No\r\n\r\n{{"error":{{"code":"{code}","message":"words"}}}}'
-
-
-async def outcomes_of(
-    answer: Callable[[int], web.Response], count: int
-) -> tuple[list[Outcome], Exception | None, int]:
-    """Push creates 1 … count to a server that answers its n-th request so."""
-    asked = 0
-
-    async def give(_: web.Request) -> web.StreamResponse:
-        nonlocal asked
-        asked += 1
-        return answer(asked)
-
-    ops = [
-        Op(f"o{n}", n, OpKind.CREATE, "account", account_id(n), {"name": f"A{n}"}, attempts=1)
-        for n in range(1, count + 1)
-    ]
-    async with stub(give) as server, transport_to(server.url, concurrency=1) as transport:
-        outcomes, failure = await gathered(transport, NAME_ONLY, *ops)
-    return sorted(outcomes, key=lambda outcome: outcome.op_id), failure, asked
+async def test_a_renewed_token_of_the_same_user_goes_on(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("demo-token")
+    user = world.dataverse.security.user_of("demo-token")
+    assert user is not None
+    world.dataverse.security.admit("fresh-token", user)
+    async with world.open(credential="token", token=None, token_file=path) as transport:
+        scope = await account_scope(transport)
+        await transport.identity()
+        path.write_text("fresh-token")
+        world.dataverse.security.expel("demo-token")
+        assert kinds(await pushed(transport, scope, world.create_op("New"))) == {Applied: 1}
 
 
 @pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        ((created(1), created(2), created(3)), [Applied, Applied, Applied]),
-        ((created(1), created(3)), [Applied, Unknown, Applied]),
-        ((created(2),), [Unknown, Applied, Unknown]),
-        ((created(1), error(400, "0x1")), [Applied, Unknown, Unknown]),
-        ((), [Unknown, Unknown, Unknown]),
-        ((created(1), created(2), created(3), created(4)), [Applied, Applied, Applied]),
-        ((created(2), created(1), created(3)), [Unknown, Unknown, Applied]),
-        ((created(1), error(400, "0x1"), error(503, "")), [Applied, Refused, Unknown]),
-        ((created(1), error(429, ""), error(500, "")), [Applied, NotApplied, Unknown]),
-    ],
+    ("status", "expected"), [(500, Unreachable), (403, SignInNeeded), (404, SignInNeeded)]
 )
-async def test_an_answer_is_never_given_to_another_op(
-    parts: tuple[str, ...], expected: list[type[Outcome]]
+async def test_a_renewed_token_that_nobody_vouches_for_sends_nothing(
+    tmp_path: Path, status: int, expected: type[TransportError]
 ) -> None:
-    outcomes, failure, _ = await outcomes_of(lambda _: reply(*parts), 3)
-    assert [type(outcome) for outcome in outcomes] == expected
-    assert failure is None
-
-
-async def test_a_doubt_that_cannot_be_looked_into_is_sent_again_later() -> None:
-    def answer(asked: int) -> web.Response:
-        if asked == 1:
-            return reply(error(412, "0x80040237"))
-        return web.json_response({"error": {"code": "", "message": "no"}}, status=403)
-
-    outcomes, _, asked = await outcomes_of(answer, 1)
-    assert [type(outcome) for outcome in outcomes] == [NotApplied]
-    assert asked == 2
-
-
-async def test_one_op_that_makes_the_whole_batch_fail_is_found() -> None:
-    """The server turns away whatever holds the second create, at the door."""
+    path = tmp_path / "token"
+    path.write_text("first")
+    batches: list[str] = []
 
     async def give(request: web.Request) -> web.StreamResponse:
-        text = await request.text()
-        if account_id(2) in text:
-            return web.json_response({"error": {"code": "0xbad", "message": "no"}}, status=413)
-        return reply(*(created(n) for n in range(1, 5) if account_id(n) in text))
+        first = request.headers["Authorization"] == "Bearer first"
+        if request.path.endswith("$batch"):
+            batches.append(request.headers["Authorization"])
+            return web.Response(status=401)
+        if not first:
+            return web.json_response({}, status=status)
+        return web.json_response({"UserId": account_id(1), "OrganizationId": account_id(2)})
 
-    ops = [
-        Op(f"o{n}", n, OpKind.CREATE, "account", account_id(n), {"name": f"A{n}"})
-        for n in range(1, 5)
-    ]
-    async with stub(give) as server, transport_to(server.url) as transport:
-        outcomes = await pushed(transport, NAME_ONLY, *ops)
-    assert {outcome.op_id: type(outcome) for outcome in outcomes} == {
-        "o1": Applied,
-        "o2": Refused,
-        "o3": Applied,
-        "o4": Applied,
-    }
-
-
-async def test_who_may_not_write_at_all_is_told_so() -> None:
-    def answer(_: int) -> web.Response:
-        return web.json_response({"error": {"code": "0x80072560", "message": "no"}}, status=403)
-
-    outcomes, failure, _ = await outcomes_of(answer, 2)
-    assert kinds(outcomes) == {NotApplied: 2}
-    assert isinstance(failure, AccessDenied)
-
-
-@pytest.mark.parametrize("status", [200, 204, 408, 500, 502, 503, 504])
-async def test_a_batch_without_a_batch_reply_is_unknown(status: int) -> None:
-    outcomes, failure, asked = await outcomes_of(lambda _: web.json_response({}, status=status), 2)
-    assert kinds(outcomes) == {Unknown: 2}
-    assert failure is None
-    assert asked == 1, "a write is not repeated"
+    op = Op("o1", 1, OpKind.CREATE, "account", account_id(3), {"name": "A"})
+    limits = {"token": None, "token_file": path}
+    async with stub(give) as server, transport_to(server.url, **limits) as transport:
+        await transport.identity()
+        path.write_text("second")
+        outcomes, error = await gathered(transport, NAME_ONLY, op)
+    assert kinds(outcomes) == {NotApplied: 1}
+    assert isinstance(error, expected)
+    assert batches == ["Bearer first"]

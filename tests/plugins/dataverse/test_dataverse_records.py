@@ -336,3 +336,9 @@ def test_what_the_server_holds_is_compared_as_it_stores_it(
     op = Op("o", 1, OpKind.UPDATE, "account", KEY, {"x": wanted}, "v")
     record = (KEY, found, *(None for _ in column.fields[1:]), "v")
     assert holds(record, op, scope) is same
+
+
+def test_a_lookup_is_emptied_through_a_table_that_can_be_named() -> None:
+    column = Column("parent", ColumnType.LOOKUP, targets=("nowhere", "contact"))
+    op = Op("o", 1, OpKind.UPDATE, "account", KEY, {"parent": None}, "v")
+    assert json.loads(body(op, scope_of(column))) == {"parent_contact@odata.bind": None}

@@ -24,6 +24,7 @@ from holdfast.errors import (
 )
 from holdfast.model import Connectivity
 from holdfast_dataverse._answers import Answer, failure
+from holdfast_dataverse._tasks import Beside
 from holdfast_dataverse._throttle import LONGEST_PAUSE, Throttle, seconds_to_wait
 from holdfast_emulator import Fault, FaultKind
 from support.dataverse import (
@@ -281,3 +282,50 @@ async def test_no_token_in_logs_and_errors(world: World, caplog: pytest.LogCaptu
     assert len(errors) > 6
     texts = [repr(error) + str(error) + repr(vars(error)) for error in errors if error]
     assert not any(TOKEN in text for text in [*texts, caplog.text, repr(transport)])
+
+
+async def test_a_date_to_wait_for_is_read_by_the_servers_own_clock(world: World) -> None:
+    """A device whose clock is years behind must not wait for years."""
+    server_time = NOW + timedelta(days=3650)
+
+    async def busy(_: web.Request) -> web.StreamResponse:
+        headers = {
+            "Date": format_datetime(server_time, usegmt=True),
+            "Retry-After": format_datetime(server_time + timedelta(seconds=20), usegmt=True),
+        }
+        return web.Response(status=429, headers=headers)
+
+    async with stub(busy) as server, transport_to(server.url, max_wait=1) as transport:
+        with pytest.raises(Throttled) as caught:
+            await transport.identity()
+    assert caught.value.retry_after == pytest.approx(20, abs=2)
+
+
+async def test_work_beside_ends_even_when_leaving_is_cancelled() -> None:
+    loop = asyncio.get_running_loop()
+    began, wind_up = loop.create_future(), loop.create_future()
+    ended = False
+
+    async def work() -> None:
+        nonlocal ended
+        try:
+            began.set_result(None)
+            await loop.create_future()
+        finally:
+            await wind_up
+            ended = True
+
+    async def user() -> None:
+        async with Beside(work()):
+            await began
+
+    task = loop.create_task(user())
+    await began
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    wind_up.set_result(None)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended

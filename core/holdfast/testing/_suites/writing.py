@@ -156,7 +156,7 @@ class WritingSuite:
         assert await harness.server_get(bad.row_id) is None
 
     async def test_more_ops_than_a_page_are_pushed_at_once(self, harness: TransportHarness) -> None:
-        """The engine hands over as many as ``batch_size``; none is forgotten."""
+        """The engine hands over all that may go; none is forgotten."""
         async with harness.open() as transport:
             session = await writer(harness, transport)
             count = 3 * harness.page_size

@@ -82,8 +82,6 @@ class Contents:
         yield from _rows(put.table, put.records)
         records.update((_key(record), tuple(record)) for record in put.records)
 
-    # --- what checkers ask --------------------------------------------------------------------
-
     def table(self, name: str) -> Mapping[Key, tuple[Cell, ...]]:
         """Return the records of a table."""
         return self.tables.get(name, {})
@@ -99,7 +97,7 @@ class Contents:
 
     def settled(self) -> Iterator[tuple[str, Place, str]]:
         """Yield each settled op, where it ended, and the key of its row."""
-        for op_id, place, table, row_id, _ in self.table(LEDGER).values():
+        for op_id, place, table, row_id, *_ in self.table(LEDGER).values():
             yield str(op_id), Place(place), row_key(str(table), str(row_id))
 
     def rows(self) -> frozenset[str]:

@@ -118,8 +118,6 @@ class Device:
             self._history.add("device", Opened(self.contents))
             yield storage
 
-    # --- what the watched storage tells -------------------------------------------------------
-
     async def wait(self) -> None:
         """Let the disk take its time."""
         await asyncio.sleep(self._tape.pick("disk", _SLOWEST + 1) / 1000)
