@@ -12,7 +12,7 @@ __all__ = ["demo", "holdfast_register_cli"]
 async def demo(*, rows: int = 20_000, folder: Path | None = None) -> int:
     """Show the main job: download, work offline, come back, and see who wins.
 
-    :param rows: how many rows the emulated server has
+    :param rows: how many rows the emulated server has, 1000 or more
     :param folder: where to leave the replicas; a new temporary folder when left out
     """
     from holdfast_demo._story import tell

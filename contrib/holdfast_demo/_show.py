@@ -25,7 +25,11 @@ from holdfast.status import Downloaded, Downloading, HistoryEntry, Issue, Replic
 T = TypeVar("T")
 #: Columns that every write changes; a person learns nothing from them.
 _NOISE: Final = frozenset({"modifiedon", "modifiedby", "versionnumber", "createdon"})
-_WINNERS: Final = {"mine": "mine", "theirs": "theirs", "merge": "both"}
+_OUTCOMES: Final = {
+    "mine": "mine won, theirs is kept in the history",
+    "theirs": "theirs won, mine is kept in the history",
+    "merge": "both were merged, the originals are kept in the history",
+}
 
 
 class Stage:
@@ -82,7 +86,7 @@ class Stage:
 
     def status(self, status: ReplicaStatus) -> None:
         """Print the status table."""
-        grid = _grid("Table", "Status", "Rows", "Pending", "Last sync")
+        grid = _grid("Table", "Status", "Rows", "Waiting", "Last sync")
         for table in status.tables:
             moment = table.last_sync
             grid.add_row(
@@ -95,27 +99,31 @@ class Stage:
         self.console.print(grid)
         switch = "on" if status.working_offline else "off"
         synced = "yes" if status.synced else "no"
-        self.say(f"  Work offline: {switch} · open issues: {status.issues} · synced: {synced}")
+        self.say(
+            f"  Work offline: {switch} · changes waiting: {status.pending} · "
+            f"open issues: {status.issues} · all in sync: {synced}"
+        )
 
     def report(self, report: SyncReport) -> None:
         """Print what a sync did."""
-        self.say(
-            f"  {report.applied} changes reached the server · {len(report.conflicts)} conflicts "
-            f"settled · {len(report.issues)} refused and kept · {report.waiting} waiting"
-        )
-        fetched = ", ".join(
-            f"{name} {table.received} in, {table.removed} out"
-            for name, table in report.tables.items()
-        )
-        self.say(f"  fetched: {fetched}")
+        self.say(f"  sent: {_counted(report.applied, 'change')} reached the server")
+        self.say(f"  settled by the policy: {_counted(len(report.conflicts), 'conflict')}")
+        self.say(f"  refused by the server, kept here: {_counted(len(report.issues), 'change')}")
+        for name, table in report.tables.items():
+            if table.received or table.removed:
+                self.say(
+                    f"  fetched: {name}, {_counted(table.received, 'row')} read, "
+                    f"{_counted(table.removed, 'row')} removed"
+                )
+            if table.problem is not None:
+                self.say(f"  not fetched: {name}; {table.problem}")
 
     async def conflict(self, replica: Replica, entry: HistoryEntry) -> None:
         """Print one settled conflict: base, mine, theirs, and who won."""
         name = _name(entry.base or entry.theirs or entry.mine)
-        loser = "theirs is kept" if entry.winner == "mine" else "mine is kept"
         self.say(
-            f"\n  {entry.table} {name!r}: {_deed(entry.mine)} here, {_deed(entry.theirs)} there "
-            f"→ {_WINNERS[entry.winner]} won ({entry.policy}); {loser} in the history"
+            f"\n  {entry.table} {name!r}: {_deed(entry.mine)} here, {_deed(entry.theirs)} at the "
+            f"office → {_OUTCOMES[entry.winner]}"
         )
         await self._side_by_side(replica, entry)
 
@@ -123,16 +131,16 @@ class Stage:
         """Print what was refused and is kept for a person."""
         name = _name(issue.mine or issue.base)
         self.say(
-            f"\n  {issue.table} {name!r}: {issue.kind}, kept as it was typed; the server says:"
+            f"\n  {issue.table} {name!r}: {issue.kind} by the server, kept here as it was typed"
         )
-        self.say(f"  {issue.message}")
+        self.say(f"  the server says: {issue.message}")
         await self._side_by_side(replica, issue)
 
     async def _side_by_side(self, replica: Replica, entry: HistoryEntry | Issue) -> None:
         rows = (entry.base, entry.mine, entry.theirs)
         table = replica.table(entry.table)
         labels = [{} if row is None else await table.labels(row) for row in rows]
-        grid = _grid("Column", "Base", "Mine", "Theirs")
+        grid = _grid("Column", "Before", "Here (mine)", "Office (theirs)")
         for column in _columns(entry):
             cells = (_cell(row, column, known) for row, known in zip(rows, labels, strict=True))
             grid.add_row(column, *cells)
@@ -142,9 +150,13 @@ class Stage:
 def _grid(*titles: str) -> Grid:
     grid = Grid(pad_edge=True, header_style="bold", show_edge=False)
     for title in titles:
-        number = title in ("Rows", "Pending")
+        number = title in ("Rows", "Waiting")
         grid.add_column(title, justify="right" if number else "left", overflow="fold")
     return grid
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _deed(row: Row | None) -> str:
@@ -170,5 +182,5 @@ def _cell(row: Row | None, column: str, labels: Mapping[str, str]) -> str:
         return "(deleted)"
     value = row[column]
     if isinstance(value, Reference):
-        return escape(labels.get(column, f"{value.table} {value.id[:8]}…, unknown here"))
+        return escape(labels.get(column, f"a {value.table} that is not here"))
     return "" if value is None else escape(labels.get(column, str(value)))

@@ -7,34 +7,55 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import holdfast
 from holdfast import Replica, Row
+from holdfast.errors import UsageError
 from holdfast_demo._server import Colleague, DemoFailed, emulator
 from holdfast_demo._show import Stage
 
-_TOKEN: Final = "demo-token"  # noqa: S105  the emulator's first user
+_PROFILE: Final = """\
+[storage]
+driver = "sqlite"
+path = "{policy}.db"
+
+[transport]
+driver = "dataverse"
+url = "{url}"
+credential = "token"
+token = "demo-token"
+
+[profile]
+name = "Field service demo"
+conflict_detection = {conflict_detection}
+
+[[profile.tables]]
+name = "account"
+
+[[profile.tables]]
+name = "contact"
+
+[[profile.tables]]
+name = "opportunity"
+filter = {{ odata = "statecode eq 0" }}
+
+[[profile.tables]]
+name = "task"
+"""
+#: So many rows have accounts enough with names of their own.
+_FEWEST: Final = 1000
 #: How many accounts each round edits.
 _CAST: Final = 6
 
 
-def profile(url: str, path: Path, *, conflict_detection: bool) -> dict[str, Any]:  # Any: TOML
-    """Return what would stand in holdfast.toml."""
-    return {
-        "storage": {"driver": "sqlite", "path": str(path)},
-        "transport": {"driver": "dataverse", "url": url, "credential": "token", "token": _TOKEN},
-        "profile": {
-            "name": "Field service demo",
-            "conflict_detection": conflict_detection,
-            "tables": [
-                {"name": "account"},
-                {"name": "contact"},
-                {"name": "opportunity", "filter": {"odata": "statecode eq 0"}},
-                {"name": "task"},
-            ],
-        },
-    }
+def write_profile(folder: Path, url: str, policy: str) -> Path:
+    """Write the profile of one person in the field, and return its path."""
+    path = folder / f"{policy}.toml"
+    conflict_detection = str(policy == "server-wins").lower()
+    text = _PROFILE.format(url=url, policy=policy, conflict_detection=conflict_detection)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,48 +71,85 @@ class Cast:
 async def tell(*, rows: int, folder: Path | None) -> int:
     """Tell the whole story; return the exit code."""
     stage = Stage()
-    home = folder or Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
+    if rows < _FEWEST:
+        raise UsageError(f"{rows:,} rows are too few for the story; ask for {_FEWEST:,} or more")
+    home = _home(folder)
     stage.chapter("A Dataverse on this machine")
     try:
         async with emulator(rows) as url:
             stage.say(f"  {rows:,} accounts, contacts, opportunities and tasks at {url}")
-            await _round(stage, url, home / "client-wins.db", number=0)
-            await _round(stage, url, home / "server-wins.db", number=1)
+            stage.say("  two people in the field keep a copy of them, each with another policy:")
+            stage.say("  client-wins: of two edits of the same row, the one in the field stands")
+            stage.say("  server-wins: the one at the office stands")
+            for number, policy in enumerate(("client-wins", "server-wins")):
+                await _round(stage, url, write_profile(home, url, policy), number=number)
     except DemoFailed as error:
         stage.say(f"the demo stopped: {error}")
         return 1
-    _farewell(stage, home / "client-wins.db")
+    _farewell(stage, home)
     return 0
 
 
-async def _round(stage: Stage, url: str, path: Path, *, number: int) -> None:
-    server_wins = number == 1
-    policy = "server-wins" if server_wins else "client-wins"
-    async with holdfast.open(profile(url, path, conflict_detection=server_wins)) as replica:
-        stage.chapter(f"{policy}: the first download")
+def _home(folder: Path | None) -> Path:
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be made: {error.strerror}; name another folder"
+        ) from error
+    if any(folder.glob("*-wins.*")):
+        raise UsageError(f"{folder} has the replicas of an earlier demo; name another folder")
+    return folder
+
+
+async def _round(stage: Stage, url: str, profile: Path, *, number: int) -> None:
+    policy = profile.stem
+    async with holdfast.open(profile) as replica:
+        stage.chapter(f"{policy}: the first download" + (" of a new replica" if number else ""))
         await stage.with_progress(replica, replica.download())
         stage.status(await replica.status())
 
         cast = await _cast(replica, skip=number * _CAST)
-        stage.chapter(f"{policy}: no network, Work offline is on")
+        stage.chapter(f"{policy}: no network, Work offline is on; in the field:")
         await replica.go_offline()
         await _work_offline(stage, replica, cast)
         stage.say("  meanwhile, at the office:")
         await _office(stage, Colleague(url), cast)
         stage.status(await replica.status())
 
-        stage.chapter(f"{policy}: the network is back, Work offline is off")
+        stage.chapter(f"{policy}: the network is back, Work offline is turned off")
         report = await stage.with_progress(replica, replica.go_online())
         stage.report(report)
+        if report.failure is not None:
+            raise DemoFailed(str(report.failure))
+        stage.chapter(f"{policy}: who won, and what was kept")
         for entry in reversed(await replica.history()):
             await stage.conflict(replica, entry)
         for issue in await replica.issues():
             await stage.issue(replica, issue)
-            stage.say(
-                "  a person would choose: retry, take mine, take theirs; the demo discards it"
-            )
-            await replica.discard(issue.id)
+
+        stage.chapter(f"{policy}: a person has the last word")
+        await _last_word(stage, replica, cast.accounts[0], take_mine=policy == "server-wins")
         stage.status(await replica.status())
+
+
+async def _last_word(stage: Stage, replica: Replica, row: Row, *, take_mine: bool) -> None:
+    """Bring a loser back, and settle what the server refused."""
+    entry = next(each for each in await replica.history() if each.row_id == row.id)
+    take, verb = (
+        (replica.take_mine, "take-mine") if take_mine else (replica.take_theirs, "take-theirs")
+    )
+    await take(entry.id)
+    for issue in await replica.issues():
+        await replica.discard(issue.id)
+    await replica.sync()
+    phone = (await replica.table("account").get(row.id))["telephone1"]
+    stage.say(f"  · the loser is brought back (`holdfast issues {verb} ID`):")
+    stage.say(f"    the phone of {row['name']!r} is {phone} now, here and at the server")
+    stage.say("  · the refused change is given up (`holdfast issues discard ID`);")
+    stage.say("    it could have been corrected, or sent again (`holdfast issues retry ID`)")
 
 
 async def _cast(replica: Replica, *, skip: int) -> Cast:
@@ -129,17 +187,20 @@ async def _work_offline(stage: Stage, replica: Replica, cast: Cast) -> None:
     value = {"estimatedvalue": Decimal("99000.50")}
     await replica.table("opportunity").update(cast.opportunity.id, value)
     for deed in (
-        "new account 'Fjord Marine AS' with a new contact, Ingrid Berg",
-        f"phone of {first['name']!r}, revenue of {second['name']!r}, phone of {fourth['name']!r}",
+        "account 'Fjord Marine AS' created, with a new contact, 'Ingrid Berg'",
+        f"phone of {first['name']!r} changed",
+        f"revenue of {second['name']!r} changed",
         f"{third['name']!r} deleted",
-        f"{cast.leaver['fullname']!r} made primary contact of {fifth['name']!r}",
-        f"task {cast.task['subject']!r} completed, an opportunity revalued",
+        f"phone of {fourth['name']!r} changed",
+        f"contact {cast.leaver['fullname']!r} made primary contact of {fifth['name']!r}",
+        f"task {cast.task['subject']!r} completed",
+        f"value of opportunity {cast.opportunity['name']!r} changed",
     ):
         stage.say(f"  · {deed}")
 
 
 async def _office(stage: Stage, office: Colleague, cast: Cast) -> None:
-    first, second, third, fourth, _, sixth = cast.accounts
+    first, second, third, fourth, fifth, sixth = cast.accounts
     await office.update("accounts", first.id, {"telephone1": "+47 99 99 99 99"})
     await office.update("accounts", second.id, {"description": "Pays on time"})
     await office.update("accounts", third.id, {"telephone1": "+47 99 99 99 97"})
@@ -147,16 +208,21 @@ async def _office(stage: Stage, office: Colleague, cast: Cast) -> None:
     await office.delete("contacts", cast.leaver.id)
     await office.update("accounts", sixth.id, {"address1_city": "Trondheim"})
     for deed in (
-        f"the same phone of {first['name']!r}, another column of {second['name']!r}",
-        f"{third['name']!r} edited, {fourth['name']!r} deleted",
-        f"contact {cast.leaver['fullname']!r} deleted",
-        f"{sixth['name']!r} moved to Trondheim",
+        f"phone of {first['name']!r} changed too: a conflict",
+        f"description of {second['name']!r} changed, another column of the same row: a conflict",
+        f"phone of {third['name']!r} changed, which was deleted in the field: a conflict",
+        f"{fourth['name']!r} deleted, which was changed in the field: a conflict",
+        f"contact {cast.leaver['fullname']!r} deleted, to whom {fifth['name']!r} now points",
+        f"{sixth['name']!r} moved to Trondheim, which nobody touched in the field",
     ):
         stage.say(f"  · {deed}")
 
 
-def _farewell(stage: Stage, path: Path) -> None:
-    stage.chapter("The replica is a plain SQLite file")
-    stage.say(f"  {path}")
+def _farewell(stage: Stage, home: Path) -> None:
+    profile = home / "client-wins.toml"
+    stage.chapter("Look around: both replicas are still here, and work without the server")
+    stage.say(f"  holdfast status --profile {profile}")
+    stage.say(f"  holdfast issues --history --profile {profile}")
+    stage.say("  each is a plain SQLite file, which any SQLite tool reads:")
     question = "select name, address1_city, revenue from account limit 5"
-    stage.say(f'  sqlite3 {path} "{question}"')
+    stage.say(f'  sqlite3 {home / "client-wins.db"} "{question}"')

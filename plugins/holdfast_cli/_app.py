@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from holdfast.discovery import PLUGINS, Catalogue
 from holdfast.errors import HoldfastError, PluginError, ProfileError
@@ -84,7 +84,7 @@ def run(tokens: Sequence[str]) -> int:
         with warnings_on_stderr():
             return _dispatch(profile_last(tokens))
     except CycloptsError as error:
-        say(f"{one_line(str(error))}\n`holdfast --help` lists the verbs and what they take")
+        say(_misread(error))
         return ExitCode.USAGE
     except HoldfastError as error:
         say(in_words(error))
@@ -98,6 +98,17 @@ def run(tokens: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the edge of the program: one line, never a row
         say(unexpected(error))
         return ExitCode.FAILED
+
+
+def _misread(error: CycloptsError) -> str:
+    """Return what is wrong with the words, and which help page has the right ones."""
+    chain = tuple(error.command_chain or ())
+    if isinstance(error, UnusedCliTokensError):
+        what = f"{' '.join(error.unused_tokens or ())!r} is too much here"
+    else:
+        what = str(error).rstrip(".")
+    page = " ".join(("holdfast", *chain, "--help"))
+    return f"{one_line(what)}; `{page}` shows what is understood"
 
 
 def _replace_what_cannot_be_encoded() -> None:

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from rich.table import Table
 from rich.text import Text
 
 import holdfast
 from holdfast.model import Row
 from holdfast.status import HistoryEntry, Issue
-from holdfast_cli._render import cell, grid, heading
+from holdfast_cli._render import cell, heading
 
 Entry = Issue | HistoryEntry
 
 
-async def comparison(replica: holdfast.Replica, entry: Entry) -> Table:
-    """Return a table of the columns that differ between any two of the versions."""
-    table = grid(["Column", "Before (base)", "Yours (mine)", "Server's (theirs)"])
+#: The headings of a comparison.
+VERSIONS: Final = ("Column", "Before (base)", "Yours (mine)", "Server's (theirs)")
+
+
+async def comparison(replica: holdfast.Replica, entry: Entry) -> list[list[Text]]:
+    """Return a line for each column that differs between any two of the versions."""
     versions = (entry.base, entry.mine, entry.theirs)
     source = replica.table(entry.table)
     labels = [{} if row is None else await source.labels(row) for row in versions]
-    for name in differing(entry):
-        cells = [_cell(row, name, known) for row, known in zip(versions, labels, strict=True)]
-        table.add_row(heading(source.schema.by_name[name]), *cells)
-    if not table.row_count:
-        table.add_row(Text("no column differs"), *(_presence(row) for row in versions))
-    return table
+    lines = [
+        [
+            heading(source.schema.by_name[name]),
+            *(_cell(row, name, known) for row, known in zip(versions, labels, strict=True)),
+        ]
+        for name in differing(entry)
+    ]
+    return lines or [[Text("no column differs"), *(_presence(row) for row in versions)]]
 
 
 def differing(entry: Entry) -> list[str]:

@@ -46,9 +46,10 @@ EXIT_CODES_HELP: Final = (
 
 _HINTS: Final[tuple[tuple[type[HoldfastError], str], ...]] = (
     (NotDownloaded, "`holdfast download` does it"),
-    (WorkingOffline, "`holdfast offline off` turns it off"),
+    (WorkingOffline, "`holdfast offline off` does it"),
     (StorageLocked, "`status`, `query` and `issues` work beside it"),
-    (Unreachable, "your changes are kept here"),
+    (SignInNeeded, "your changes are kept here, `credential` in the profile says how to sign in"),
+    (Unreachable, "your changes are kept here, try again when there is a network"),
 )
 
 

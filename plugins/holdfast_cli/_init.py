@@ -23,7 +23,8 @@ driver = "dataverse"
 url = {url}
 credential = "environment"          # from AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET …
 # credential = "device-code"        # sign in with a browser, on any device
-# credential = "token"              # with token_env = "NAME" or token_file = "path"
+# credential = "token"              # with token_env = "NAME" or token_file = "path";
+#                                   # for `holdfast emulator`: token = "demo-token"
 
 [profile]
 name = "Field work"
@@ -59,7 +60,9 @@ def write(profile: Path, *, url: str, path: str) -> None:
             f"{profile} is there already; it was left as it is, name another with --profile"
         ) from None
     except OSError as error:
-        raise StorageError(f"{profile} cannot be written: {error.strerror}") from error
+        raise StorageError(
+            f"{profile} cannot be written: {error.strerror}; name another with --profile"
+        ) from error
 
 
 def _quoted(text: str) -> str:

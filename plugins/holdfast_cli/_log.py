@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from holdfast_cli._render import one_line, say
+
+#: Without a handler, Python would print a warning of azure-identity as it is, over several lines.
+_SPEAKERS: Final = ("holdfast", "azure")
 
 
 class _Screen(logging.Handler):
@@ -17,10 +21,12 @@ class _Screen(logging.Handler):
 
 @contextmanager
 def warnings_on_stderr() -> Iterator[None]:
-    """Show what holdfast warns of while a verb runs."""
-    logger, screen = logging.getLogger("holdfast"), _Screen(logging.WARNING)
-    logger.addHandler(screen)
+    """Show what holdfast, and the library that signs in, warn of while a verb runs."""
+    loggers, screen = [logging.getLogger(name) for name in _SPEAKERS], _Screen(logging.WARNING)
+    for logger in loggers:
+        logger.addHandler(screen)
     try:
         yield
     finally:
-        logger.removeHandler(screen)
+        for logger in loggers:
+            logger.removeHandler(screen)

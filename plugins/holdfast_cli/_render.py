@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import IO, Final
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -150,13 +150,34 @@ def fits(table: Table) -> bool:
     return table.__rich_measure__(screen, screen.options).minimum <= screen.width
 
 
-def block(title: str, lines: Mapping[str, Text]) -> Table:
-    """Return one record as lines of name and value, for records too wide for a table."""
+def records(
+    headings: Sequence[str], rows: Sequence[Sequence[Text]], *, right: Collection[str] = ()
+) -> None:
+    """Print records as a table, or each as a block where the screen is too narrow for one.
+
+    The first field is the title of a block. Ids are never broken: somebody has to type them.
+    """
+    table = grid(headings)
+    for column, heading_ in zip(table.columns, headings, strict=True):
+        column.justify = "right" if heading_ in right else "left"
+    for row in rows:
+        table.add_row(*row)
+    if fits(table):
+        show(table)
+        return
+    for row in rows:
+        show(block(row[0].plain, dict(zip(headings[1:], row[1:], strict=True))))
+        show("")
+
+
+def block(title: str, lines: Mapping[str, Text]) -> Group:
+    """Return one record as lines of name and value, for records too wide for a table.
+
+    The title is no title of the table, which would break it to the width of the values.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.title = Text(one_line(title), style="bold")
-    table.title_justify = "left"
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in lines.items():
         table.add_row(Text(one_line(name)), value)
-    return table
+    return Group(Text(one_line(title), style="bold"), table)

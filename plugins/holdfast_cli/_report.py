@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from holdfast.model import Row
 from holdfast.status import HistoryEntry, Issue, SyncReport, TableReport
 from holdfast_cli._errors import in_words
-from holdfast_cli._render import counted, one_line, value_text
+from holdfast_cli._render import counted, number, one_line, value_text
 
+#: What to type next stands on a line of its own, where it can be read and copied whole.
+_NEXT: Final = "\n          "
 _WINNERS: Final = {
     "mine": "your version won; the server's is kept",
     "theirs": "the server's version won; yours is kept",
@@ -18,15 +20,23 @@ _WINNERS: Final = {
 
 
 def report_text(
-    report: SyncReport, conflicts: Sequence[HistoryEntry], issues: Sequence[Issue]
+    report: SyncReport,
+    conflicts: Sequence[HistoryEntry],
+    issues: Sequence[Issue],
+    kept: Mapping[str, int],
 ) -> str:
-    """Return what was sent, who won, what was refused and what came, a line each."""
+    """Return what was sent, who won, what was refused and what came.
+
+    :param kept: how many rows each table has here now
+    """
     lines = [f"sent      {counted(report.applied, 'change')}"]
     lines += [f"conflict  {line}" for line in _conflict_lines(report, conflicts)]
     lines += [f"your turn {_issue_line(issue)}" for issue in issues]
-    lines += [f"fetched   {line}" for line in _table_lines(report)]
+    lines += [f"fetched   {line}" for line in _table_lines(report, kept)]
     if report.waiting:
-        lines.append(f"waiting   {counted(report.waiting, 'change')} not sent yet, kept here")
+        lines.append(
+            f"waiting   {counted(report.waiting, 'change')} kept here, not at the server yet"
+        )
     if report.complete and not report.issues:
         lines.append("all work has arrived")
     return "\n".join(lines)
@@ -49,6 +59,12 @@ def row_title(table: str, row_id: str, rows: Sequence[Row | None]) -> str:
     return f"{table}({row_id})" if name is None else f"{table} “{name}” ({row_id})"
 
 
+def short_title(entry: Issue | HistoryEntry) -> str:
+    """Return the row's name, for lists: the id stands there only where no name is known."""
+    title = row_title(entry.table, entry.row_id, (entry.mine, entry.theirs, entry.base))
+    return title.removesuffix(f" ({entry.row_id})")
+
+
 def _name(row: Row) -> str:
     name = row.schema.primary_name
     return one_line(value_text(row[name])) if name is not None and name in row else ""
@@ -56,24 +72,23 @@ def _name(row: Row) -> str:
 
 def _conflict_lines(report: SyncReport, conflicts: Sequence[HistoryEntry]) -> Iterator[str]:
     for entry in conflicts:
-        title = row_title(entry.table, entry.row_id, (entry.mine, entry.theirs, entry.base))
-        yield f"{title}: {outcome(entry)}: `holdfast issues show {entry.id}`"
+        yield f"{short_title(entry)}: {outcome(entry)}{_NEXT}holdfast issues show {entry.id}"
     unseen = len(report.conflicts) - len(conflicts)
     if unseen > 0:
         yield f"{counted(unseen, 'more conflict')}: `holdfast issues --history`"
 
 
 def _issue_line(issue: Issue) -> str:
-    title = row_title(issue.table, issue.row_id, (issue.mine, issue.theirs, issue.base))
-    return f"{title}: {one_line(issue.message)}: `holdfast issues show {issue.id}`"
+    return f"{short_title(issue)}: {one_line(issue.message)}{_NEXT}holdfast issues show {issue.id}"
 
 
-def _table_lines(report: SyncReport) -> Iterator[str]:
+def _table_lines(report: SyncReport, kept: Mapping[str, int]) -> Iterator[str]:
     changed = {name: table for name, table in report.tables.items() if _noteworthy(table)}
     for name, table in changed.items():
         removed = f", {counted(table.removed, 'row')} removed" if table.removed else ""
         problem = f"; {one_line(table.problem)}" if table.problem else ""
-        yield f"{name}: {counted(table.received, 'row')}{removed}{problem}"
+        here = f", {number(kept[name])} here now" if name in kept else ""
+        yield f"{name}: {counted(table.received, 'row')} read{removed}{here}{problem}"
     if report.tables and not changed:
         yield "nothing new"
 

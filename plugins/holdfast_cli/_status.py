@@ -12,10 +12,10 @@ from holdfast.status import Availability, ReplicaStatus, TableStatus
 from holdfast_cli._render import (
     cell,
     counted,
-    grid,
     in_local_time,
     number,
     one_line,
+    records,
     size_text,
 )
 
@@ -52,24 +52,21 @@ def _facts(status: ReplicaStatus) -> Iterator[tuple[str, str]]:
         yield "Last sync", f"stopped: {status.problem}"
 
 
-def tables(status: ReplicaStatus) -> Table:
-    """Return a line per table."""
-    headings = ["Table", "Status", "Rows", "Waiting", "Last sync"]
+def show_tables(status: ReplicaStatus) -> None:
+    """Print a line per table, or a block where the screen is narrow."""
     problems = any(table.problem for table in status.tables)
-    shown = grid([*headings, "Problem"] if problems else headings)
-    for column in shown.columns[2:4]:
-        column.justify = "right"
-    for table in status.tables:
-        shown.add_row(*_line(table), *([cell(table.problem)] if problems else []))
-    return shown
+    headings = ["Table", "Status", "Rows", "Waiting", "Last sync", *(["Problem"] * problems)]
+    lines = [_line(table)[: len(headings)] for table in status.tables]
+    records(headings, lines, right=("Rows", "Waiting"))
 
 
-def _line(table: TableStatus) -> tuple[Text, Text, str, str, str]:
+def _line(table: TableStatus) -> list[Text]:
     own = table.label and table.label != table.name
     title = f"{table.label} ({table.name})" if own else table.name
     state = Text(_state(table), style=_STYLES[table.availability])
     last = in_local_time(table.last_sync) if table.last_sync else "never"
-    return cell(title), state, number(table.rows), number(table.pending), last
+    counts = (Text(number(table.rows)), Text(number(table.pending)))
+    return [cell(title), state, *counts, Text(last), cell(table.problem)]
 
 
 def _state(table: TableStatus) -> str:

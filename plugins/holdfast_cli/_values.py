@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeVar
 
@@ -18,7 +18,7 @@ from holdfast.schema import Column, ColumnType, DateBehavior, TableSchema
 from holdfast.values import Reference
 
 T = TypeVar("T")
-_BOOLEANS: Final = {"true": True, "false": False}
+_BOOLEANS: Final = {"true": True, "false": False, "yes": True, "no": False}
 
 
 class _Unreadable:
@@ -100,7 +100,11 @@ def _decimal(_: Column, text: str) -> Decimal:
         raise ValueError(f"a number such as 1250.50 is wanted, not {text!r}") from None
 
 
-def _boolean(_: Column, text: str) -> bool:
+def _boolean(column: Column, text: str) -> bool:
+    """Read true or false, yes or no, or the label that `query` shows."""
+    for option in column.options:
+        if fold(option.label) == fold(text):
+            return bool(option.value)
     try:
         return _BOOLEANS[text.lower()]
     except KeyError:
@@ -125,12 +129,21 @@ def _choices(column: Column, text: str) -> tuple[int, ...]:
 
 def _moment(column: Column, text: str) -> object:
     """Read a date; a time without a zone is this machine's local time, as people mean it."""
+    if column.behavior is DateBehavior.DATE_ONLY:
+        return _day(text)
     if column.behavior is not DateBehavior.USER_LOCAL:
         return text
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"a date such as 2026-03-31T08:00 is wanted, not {text!r}") from None
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"a date such as 2026-03-31 is wanted, not {text!r}") from None
 
 
 def _reference(column: Column, text: str) -> object:

@@ -15,7 +15,7 @@ from holdfast_cli._init import write
 from holdfast_cli._open import reading
 from holdfast_cli._options import DEFAULT_PROFILE, JsonOption, ProfileOption
 from holdfast_cli._render import cell, grid, say, show
-from holdfast_cli._status import advice, header, tables
+from holdfast_cli._status import advice, header, show_tables
 
 
 def init(
@@ -30,7 +30,10 @@ def init(
     :param path: the file in which the rows are kept, beside the profile
     """
     write(profile, url=url, path=path)
-    show(f"{profile} is written; say in it which tables to keep, then run `holdfast download`")
+    show(
+        f"{profile} is written; say in it which server and which tables, "
+        "then run `holdfast download`"
+    )
 
 
 async def status(*, profile: ProfileOption = DEFAULT_PROFILE, json: JsonOption = False) -> None:
@@ -41,7 +44,7 @@ async def status(*, profile: ProfileOption = DEFAULT_PROFILE, json: JsonOption =
         _json.emit(_json.status(found, advice(found)))
         return
     show(header(found))
-    show(tables(found))
+    show_tables(found)
     show(f"\n{advice(found)}")
 
 

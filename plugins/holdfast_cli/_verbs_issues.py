@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
 import holdfast
-from holdfast.errors import IssueNotFound
+from holdfast.errors import IssueNotFound, UsageError
 from holdfast.status import HistoryEntry, Issue
 from holdfast_cli import _json
-from holdfast_cli._compare import comparison, ways_out
+from holdfast_cli._compare import VERSIONS, comparison, ways_out
 from holdfast_cli._open import reading, writing
 from holdfast_cli._options import DEFAULT_PROFILE, JsonOption, ProfileOption
-from holdfast_cli._render import cell, grid, in_local_time, one_line, say, show
-from holdfast_cli._report import outcome, row_title
+from holdfast_cli._render import cell, in_local_time, records, say, show
+from holdfast_cli._report import outcome, row_title, short_title
 
 #: How far back settled conflicts are listed and looked for.
 _HISTORY_LIMIT: Final = 1000
@@ -44,7 +46,7 @@ async def list_issues(
 ) -> None:
     """List what needs your decision: refused changes, and conflicts left to you.
 
-    :param history: also list the conflicts that were settled by policy
+    :param history: also list the conflicts that were settled, by a policy or by you
     """
     async with reading(profile) as replica:
         issues = await replica.issues()
@@ -64,32 +66,47 @@ def _show_issues(issues: list[Issue]) -> None:
     if not issues:
         say("nothing needs your decision")
         return
-    table = grid(["Issue", "Kind", "Row", "Since", "What happened"])
-    for issue in issues:
-        title = row_title(issue.table, issue.row_id, (issue.mine, issue.theirs, issue.base))
-        table.add_row(
-            issue.id, issue.kind, cell(title), in_local_time(issue.raised), cell(issue.message)
-        )
-    show(table)
+    records(
+        ["Issue", "Kind", "Since", "Row", "What happened"],
+        [
+            [
+                cell(issue.id),
+                cell(issue.kind),
+                cell(in_local_time(issue.raised)),
+                cell(short_title(issue)),
+                cell(issue.message),
+            ]
+            for issue in issues
+        ],
+    )
     say("`holdfast issues show ID` compares the versions and says what you can do")
 
 
 def _show_history(settled: list[HistoryEntry]) -> None:
     if not settled:
-        say("no conflict was settled by policy")
+        say("no conflict was settled yet")
         return
-    table = grid(["Settled", "Row", "Winner", "Policy", "Columns", "Entry"])
-    for entry in settled:
-        title = row_title(entry.table, entry.row_id, (entry.mine, entry.theirs, entry.base))
-        table.add_row(
-            in_local_time(entry.settled),
-            cell(title),
-            _WINNERS.get(entry.winner, cell(entry.winner)),
-            cell(entry.policy),
-            cell(", ".join(entry.columns)),
-            entry.id,
-        )
-    show(table)
+    records(
+        ["Entry", "Settled", "Winner", "Settled by", "Row", "Your change"],
+        [
+            [
+                cell(entry.id),
+                cell(in_local_time(entry.settled)),
+                cell(_WINNERS.get(entry.winner, entry.winner)),
+                cell(entry.policy),
+                cell(short_title(entry)),
+                cell(_change(entry)),
+            ]
+            for entry in settled
+        ],
+    )
+    say("`holdfast issues show ENTRY` compares the versions and says how to bring one back")
+
+
+def _change(entry: HistoryEntry) -> str:
+    if entry.mine is None:
+        return "deleted"
+    return "created" if entry.base is None else ", ".join(entry.columns)
 
 
 async def show_issue(
@@ -110,7 +127,7 @@ async def show_issue(
             return
         columns = await comparison(replica, entry)
     show(_title(entry))
-    show(columns)
+    records(VERSIONS, columns)
     show("\n".join(ways_out(entry)))
 
 
@@ -128,6 +145,23 @@ async def _find(replica: holdfast.Replica, entry_id: str) -> Issue | HistoryEntr
         raise
 
 
+@asynccontextmanager
+async def _told_if_settled(replica: holdfast.Replica, entry_id: str) -> AsyncIterator[None]:
+    """Say of a settled conflict that it is one, where only an open issue will do.
+
+    :raises UsageError: it is settled
+    """
+    try:
+        yield
+    except IssueNotFound:
+        if any(entry.id == entry_id for entry in await replica.history(limit=_HISTORY_LIMIT)):
+            raise UsageError(
+                f"conflict {entry_id} is settled; `holdfast issues show {entry_id}` "
+                "says how to bring the other version back"
+            ) from None
+        raise
+
+
 def _title(entry: Issue | HistoryEntry) -> str:
     title = row_title(entry.table, entry.row_id, (entry.mine, entry.theirs, entry.base))
     if isinstance(entry, HistoryEntry):
@@ -135,7 +169,7 @@ def _title(entry: Issue | HistoryEntry) -> str:
         return f"{title}\nsettled {when} by {entry.policy}: {outcome(entry)}"
     code = f" ({entry.code})" if entry.code else ""
     when = in_local_time(entry.raised)
-    return f"{title}\n{entry.kind} since {when}: {one_line(entry.message)}{code}"
+    return f"{title}\n{entry.kind} since {when}: {' '.join(entry.message.split())}{code}"
 
 
 async def retry(
@@ -149,7 +183,7 @@ async def retry(
 
     :param issue_id: the id, as `holdfast issues` lists it
     """
-    async with writing(profile) as replica:
+    async with writing(profile) as replica, _told_if_settled(replica, issue_id):
         await replica.retry(issue_id)
     _tell("retry", issue_id, "it is sent again with the next sync", json=json)
 
@@ -165,7 +199,7 @@ async def discard(
 
     :param issue_id: the id, as `holdfast issues` lists it
     """
-    async with writing(profile) as replica:
+    async with writing(profile) as replica, _told_if_settled(replica, issue_id):
         await replica.discard(issue_id)
     _tell("discard", issue_id, "your change is given up", json=json)
 

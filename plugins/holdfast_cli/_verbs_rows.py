@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from difflib import get_close_matches
 from typing import Annotated, Final
 
 from cyclopts import Parameter
@@ -13,6 +14,7 @@ import holdfast
 from holdfast.errors import UsageError
 from holdfast.model import Row
 from holdfast.schema import TableSchema
+from holdfast.status import Availability
 from holdfast_cli import _json, _values
 from holdfast_cli._open import reading, writing
 from holdfast_cli._options import DEFAULT_PROFILE, JsonOption, ProfileOption
@@ -39,7 +41,8 @@ async def query(
     :param filter: an OData filter: "revenue gt 1000 and contains(name,'marine')"
     :param order_by: columns to sort by: "name desc, revenue"
     :param top: no more than so many rows
-    :param columns: the columns to show, with commas: "name,telephone1"
+    :param columns: the columns to show, with commas: "accountid,name"; `update` and `delete` take
+        the id
     """
     async with reading(profile) as replica:
         source = replica.table(table)
@@ -49,16 +52,29 @@ async def query(
                 await _print_json(source, rows, names)
             else:
                 await _print_rows(source, rows, names)
+        await _warn_if_partial(replica, source.name)
+
+
+async def _warn_if_partial(replica: holdfast.Replica, table: str) -> None:
+    """Say that rows are missing because they were never downloaded, not because there are none."""
+    status = await replica.status()
+    found = next(each.availability for each in status.tables if each.name == table)
+    if found not in (Availability.AVAILABLE, Availability.WARNING):
+        say(f"{table} is {found.value}, so rows may be missing; `holdfast download` brings them")
 
 
 def _chosen(schema: TableSchema, columns: str | None) -> list[str]:
     if columns is None:
         return list(schema.by_name)
     names = [name.strip() for name in columns.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--columns names no column; leave it out to see all of them")
     unknown = [name for name in names if schema.column(name) is None]
     if unknown:
-        known = ", ".join(sorted(schema.by_name))
-        raise UsageError(f"{schema.name} has no column {', '.join(unknown)}; it has {known}")
+        near = get_close_matches(unknown[0], schema.by_name, n=1)
+        known = f"did you mean {near[0]!r}? " if near else ""
+        known += f"it has {', '.join(sorted(schema.by_name))}"
+        raise UsageError(f"{schema.name} has no column {', '.join(unknown)}; {known}")
     return names
 
 

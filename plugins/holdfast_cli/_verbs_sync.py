@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import holdfast
-from holdfast.status import HistoryEntry, Issue, SyncReport
+from holdfast.status import HistoryEntry, SyncReport
 from holdfast_cli import _json
 from holdfast_cli._errors import report_code
 from holdfast_cli._open import writing
@@ -65,19 +65,14 @@ async def _run(
         report = await with_progress(replica, lambda: act(replica))
         conflicts = await _conflicts(replica, report)
         issues = [issue for issue in await replica.issues() if issue.id in report.issues]
-    _print(report, conflicts, issues, json=json)
-    return report_code(report)
-
-
-def _print(
-    report: SyncReport, conflicts: list[HistoryEntry], issues: list[Issue], *, json: bool
-) -> None:
+        kept = {table.name: table.rows for table in (await replica.status()).tables}
     if json:
         _json.emit(_json.report(report, conflicts, issues))
     else:
-        show(report_text(report, conflicts, issues))
+        show(report_text(report, conflicts, issues, kept))
     if report.failure is not None:
         say(failure_text(report))
+    return report_code(report)
 
 
 async def _conflicts(replica: holdfast.Replica, report: SyncReport) -> list[HistoryEntry]:

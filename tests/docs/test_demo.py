@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from holdfast_cli import main
+
 PAGE = Path(__file__).parents[2] / "docs" / "demo.md"
 INTRODUCTION = """# The demo
 
 `make demo` starts the bundled Dataverse emulator with 20,000 rows and downloads them.
-Then it works offline while the office edits the same rows, and comes back.
-It does so twice: under client-wins, and under server-wins.
+Then somebody works offline in the field, while the office edits the same rows, and comes back.
+That happens twice: under client-wins, and under server-wins.
+Each time it says what was sent, who won which conflict, and how the loser is brought back.
 On a terminal the downloads have progress bars.
 This page is what it prints; a test keeps it true.
 
@@ -36,6 +39,36 @@ def run_demo(folder: Path) -> str:
 @pytest.mark.timeout(180)
 def test_the_page_shows_what_the_demo_prints(tmp_path: Path) -> None:
     assert PAGE.read_text(encoding="utf-8") == f"{INTRODUCTION}{run_demo(tmp_path)}\n```\n"
+
+
+def _said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    code = main(["demo", *words])
+    return code, capsys.readouterr().err
+
+
+def test_too_few_rows_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _said(capsys, "--rows", "10") == (
+        2,
+        "10 rows are too few for the story; ask for 1,000 or more\n",
+    )
+
+
+def test_the_replicas_of_an_earlier_demo_are_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "client-wins.db").touch()
+    code, said = _said(capsys, "--folder", str(tmp_path))
+    assert code == 2
+    assert "has the replicas of an earlier demo; name another folder" in said
+
+
+def test_a_folder_that_cannot_be_made_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    code, said = _said(capsys, "--folder", str(tmp_path / "file" / "folder"))
+    assert code == 2
+    assert "cannot be made: Not a directory; name another folder" in said
 
 
 if __name__ == "__main__":

@@ -45,6 +45,14 @@ def test_all_mistakes_of_a_profile_are_told_at_once(cli: Cli) -> None:
         (["query", "nope"], "table 'nope' is not kept offline; the profile has account, contact"),
         (["create", "nope", "name=x"], "table 'nope' is not kept offline"),
         (["query", "account", "--columns", "name,nope"], "account has no column nope"),
+        (["query", "account", "--columns", "nam"], "did you mean 'name'?"),
+        (["query", "account", "--columns", ""], "--columns names no column; leave it out"),
+        (["query", "account", "--top", "x"], "`holdfast query --help` shows what is understood"),
+        (
+            ["delete", "account", NOBODY, "and", "more"],
+            "'and more' is too much here; `holdfast del",
+        ),
+        (["issues", "shwo", "nope"], "'shwo nope' is too much here; `holdfast issues --help`"),
         (["query", "account", "--filter", "name eqq 3"], "at character 6"),
         (["query", "account", "--order-by", "nope"], "nope"),
         (["create", "account", "nope=3", "name=x"], "nope: account has no such column"),
@@ -143,6 +151,7 @@ def test_ctrl_c_says_what_was_stored(cli: Cli) -> None:
     assert "stopped; what was stored stays" in outcome.err
     assert "Traceback" not in outcome.err
     PlantedTransport.after_page = None
+    assert "account is initializing, so rows may be missing" in cli("query", "account").err
     assert cli("download").code == 0
     assert len(cli("query", "account", "--json").json["rows"]) == 8
 

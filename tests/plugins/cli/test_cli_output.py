@@ -18,7 +18,7 @@ from holdfast_cli._errors import ExitCode, report_code
 from holdfast_cli._log import warnings_on_stderr
 from holdfast_cli._render import clean, console, one_line, size_text, value_text
 from holdfast_cli._report import report_text
-from holdfast_cli._status import advice, header, tables
+from holdfast_cli._status import advice, header, show_tables
 from support.cli_command import Cli
 
 HOSTILE = [
@@ -126,6 +126,46 @@ def test_a_narrow_terminal_gets_blocks_instead_of_broken_words(
     assert "Ada Lovelace" in out
 
 
+@pytest.mark.parametrize("columns", ["80", "60", "44"])
+def test_ids_are_never_broken_for_somebody_has_to_type_them(
+    downloaded: Cli, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    known = downloaded("query", "account", "--json", "--top", "1").json["rows"][0]["id"]
+    row_id = downloaded.created("name=Refused AS")
+    downloaded.server.refuse(row_id, "code", f"a record with the id {row_id} exists")
+    downloaded.server.update("account", known, {"telephone1": "theirs"})
+    downloaded("update", "account", known, "telephone1=mine")
+    monkeypatch.setenv("COLUMNS", columns)
+    told = downloaded("sync").out
+    listed = downloaded("issues", "--history").out
+    document = downloaded("issues", "--history", "--json").json
+    for entry in (*document["issues"], *document["history"]):
+        assert f"\n          holdfast issues show {entry['id']}\n" in told
+        assert entry["id"] in listed
+    assert max(len(line) for line in listed.splitlines()) <= int(columns)
+
+
+def test_a_narrow_terminal_gets_the_versions_below_each_other(
+    downloaded: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = downloaded("query", "account", "--json", "--top", "1").json["rows"][0]["id"]
+    downloaded.server.update("account", known, {"telephone1": "theirs"})
+    downloaded("update", "account", known, "telephone1=mine")
+    downloaded("sync")
+    (entry,) = downloaded("issues", "--history", "--json").json["history"]
+    monkeypatch.setenv("COLUMNS", "34")
+    shown = downloaded("issues", "show", entry["id"]).out
+    assert "Yours (mine)       mine" in shown
+    assert "Server's (theirs)  theirs" in shown
+
+
+def test_a_narrow_terminal_gets_the_status_in_blocks(
+    downloaded: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    assert "Status     available" in downloaded("status").out
+
+
 def _status(
     *availabilities: Availability, offline: bool = False, pending: int = 0, issues: int = 0
 ) -> ReplicaStatus:
@@ -157,10 +197,12 @@ def test_status_says_the_one_thing_to_do_next(status: ReplicaStatus, said: str) 
     assert said in advice(status)
 
 
-def test_status_shows_how_far_an_interrupted_download_is() -> None:
+def test_status_shows_how_far_an_interrupted_download_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     out = io.StringIO()
-    console(out).print(tables(_status(Availability.INITIALIZING)))
-    assert "downloading, 50 of about 100" in out.getvalue()
+    show_tables(_status(Availability.INITIALIZING))
+    assert "downloading, 50 of about 100" in capsys.readouterr().out
     console(out).print(header(_status()))
     assert "field.db (10.0 kB)" in out.getvalue()
 
@@ -171,9 +213,9 @@ def test_a_report_tells_of_tables_that_failed_and_conflicts_too_many_to_show() -
         conflicts=["1", "2"],
         tables={"account": TableReport(1, 2, "access was\nlost"), "contact": TableReport()},
     )
-    told = report_text(report, [], [])
+    told = report_text(report, [], [], {"account": 4300})
     assert "sent      1,200 changes" in told
-    assert "fetched   account: 1 row, 2 rows removed; access was lost" in told
+    assert "fetched   account: 1 row read, 2 rows removed, 4,300 here now; access was lost" in told
     assert "2 more conflicts: `holdfast issues --history`" in told
     assert "contact" not in told
     assert report_code(report) is ExitCode.OPEN
@@ -184,5 +226,7 @@ def test_warnings_of_the_library_are_told_in_a_line(capsys: pytest.CaptureFixtur
     with warnings_on_stderr():
         logger.warning("a plugin\x1b[2J took too long")
         logger.info("nobody needs to know")
+        logging.getLogger("azure.identity").warning("no variables.\nVisit a page")
     logger.info("nor this")
-    assert capsys.readouterr().err == "warning: a plugin took too long\n"
+    told = capsys.readouterr().err
+    assert told == "warning: a plugin took too long\nwarning: no variables. Visit a page\n"

@@ -31,6 +31,12 @@ ID = "3f2c0000-0000-0000-0000-000000000001"
         (Column("c", ColumnType.DOUBLE), "1.5", 1.5),
         (Column("c", ColumnType.BOOLEAN), "True", True),
         (Column("c", ColumnType.BOOLEAN), "false", False),
+        (Column("c", ColumnType.BOOLEAN), "Yes", True),
+        (
+            Column("c", ColumnType.BOOLEAN, options=(Option(1, "Erlaubt"), Option(0, "Gesperrt"))),
+            "gesperrt",
+            False,
+        ),
         (Column("c", ColumnType.CHOICE, options=OPTIONS), "9", 9),
         (Column("c", ColumnType.CHOICE, options=OPTIONS), "klar TIL bruk", 9),
         (Column("c", ColumnType.CHOICES, options=OPTIONS), "9, 1", "1,9"),
@@ -74,7 +80,12 @@ def test_a_time_without_a_zone_is_the_local_one_of_this_machine() -> None:
     [
         (Column("c", ColumnType.INTEGER), "1.5", "a whole number is wanted, not '1.5'"),
         (Column("c", ColumnType.DECIMAL), "1,5", "a number such as 1250.50 is wanted"),
-        (Column("c", ColumnType.BOOLEAN), "yes", "true or false is wanted, not 'yes'"),
+        (Column("c", ColumnType.BOOLEAN), "maybe", "true or false is wanted, not 'maybe'"),
+        (
+            Column("c", ColumnType.DATETIME, behavior=DateBehavior.DATE_ONLY),
+            "31.12.1980",
+            "a date such as 2026-03-31 is wanted, not '31.12.1980'",
+        ),
         (Column("c", ColumnType.CHOICE, options=OPTIONS), "Shut", "allowed: 1 \\(Open\\), 9"),
         (Column("c", ColumnType.CHOICES, options=OPTIONS), "1,Shut", "has no option 'Shut'"),
         (Column("c", ColumnType.DATETIME), "tomorrow", "a date such as"),

@@ -162,9 +162,10 @@ def test_sync_tells_of_a_conflict_who_won_and_where_the_loser_is(downloaded: Cli
     row_id = _conflict(downloaded)
     outcome = downloaded("sync")
     assert outcome.code == 0
-    assert f"“Fjord Marine AS” ({row_id}): your version won; the server's is kept" in outcome.out
-    shown = downloaded("issues", "show", outcome.out.partition("issues show ")[2].split("`")[0])
+    assert "account “Fjord Marine AS”: your version won; the server's is kept\n" in outcome.out
+    shown = downloaded("issues", "show", outcome.out.partition("issues show ")[2].split()[0])
     assert shown.code == 0
+    assert row_id in shown.out
     assert "take-theirs" in shown.out
 
 
@@ -347,6 +348,19 @@ def test_settled_conflicts_are_listed_on_request(downloaded: Cli) -> None:
     assert entry["id"] in downloaded("issues", "--history").out
     shown = downloaded("issues", "show", entry["id"], "--json")
     assert json.loads(shown.out) == entry
+
+
+def test_a_settled_conflict_that_is_retried_or_discarded_says_that_it_is_settled(
+    downloaded: Cli,
+) -> None:
+    _conflict(downloaded)
+    downloaded("sync")
+    (entry,) = downloaded("issues", "--history", "--json").json["history"]
+    for verb in ("retry", "discard"):
+        outcome = downloaded("issues", verb, entry["id"])
+        assert outcome.code == 2
+        assert f"conflict {entry['id']} is settled" in outcome.err
+        assert "bring the other version back" in outcome.err
 
 
 # --- on a file ----------------------------------------------------------------------------------
