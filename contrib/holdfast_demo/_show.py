@@ -20,15 +20,23 @@ from rich.progress import (
 from rich.table import Table as Grid
 
 from holdfast import Reference, Replica, Row
-from holdfast.status import Downloaded, Downloading, HistoryEntry, Issue, ReplicaStatus, SyncReport
+from holdfast.status import (
+    Downloaded,
+    Downloading,
+    HistoryEntry,
+    Issue,
+    ReplicaStatus,
+    SyncReport,
+    Winner,
+)
 
 T = TypeVar("T")
 #: Columns that every write changes; a person learns nothing from them.
 _NOISE: Final = frozenset({"modifiedon", "modifiedby", "versionnumber", "createdon"})
 _OUTCOMES: Final = {
-    "mine": "mine won, theirs is kept in the history",
-    "theirs": "theirs won, mine is kept in the history",
-    "merge": "both were merged, the originals are kept in the history",
+    Winner.MINE: "mine won, theirs is kept in the history",
+    Winner.THEIRS: "theirs won, mine is kept in the history",
+    Winner.MERGE: "both were merged, the originals are kept in the history",
 }
 
 
@@ -131,7 +139,8 @@ class Stage:
         """Print what was refused and is kept for a person."""
         name = _name(issue.mine or issue.base)
         self.say(
-            f"\n  {issue.table} {name!r}: {issue.kind} by the server, kept here as it was typed"
+            f"\n  {issue.table} {name!r}: {issue.kind.value} by the server, "
+            "kept here as it was typed"
         )
         self.say(f"  the server says: {issue.message}")
         await self._side_by_side(replica, issue)

@@ -14,11 +14,11 @@ from holdfast._plan import rows
 from holdfast._plan.conflicts import history, row_of
 from holdfast._plan.rows import RowState, changed_columns
 from holdfast._store import Writes
-from holdfast._tables import HISTORY, ISSUES, HistoryState, Image, IssueKind, IssueState
+from holdfast._tables import HISTORY, ISSUES, HistoryState, Image, IssueState
 from holdfast.errors import IssueNotFound
 from holdfast.model import KeepLocal, KeepRemote, Op, OpKind, OpState, Policy, Resolution, Row
 from holdfast.schema import TableSchema
-from holdfast.status import HistoryEntry, Issue
+from holdfast.status import HistoryEntry, Issue, IssueKind
 from holdfast.values import Change, from_cells
 
 Transition: TypeAlias = Callable[[RowState, IssueState], RowState]
@@ -57,7 +57,7 @@ class Issues:
         assert raised is not None
         return Issue(
             id=state.id,
-            kind=state.kind.value,
+            kind=state.kind,
             table=state.table,
             row_id=state.row_id,
             message=state.message,

@@ -16,6 +16,7 @@ from typing import Any, Final
 from holdfast.contracts import Layout
 from holdfast.model import Op, OpKind, OpState
 from holdfast.schema import HIDDEN_PREFIX, ColumnType, Field, Kind, TableSchema
+from holdfast.status import IssueKind, Winner
 from holdfast.values import Cell, Change, Reference
 
 #: The number of this set of layouts; a replica with a greater one is refused.
@@ -168,13 +169,6 @@ class Place(Enum):
     MERGED = "merged"  # carried by another op of its row
     LOST = "lost"  # the server's row stood; what was typed is in the history
     DISCARDED = "discarded"  # by the user
-
-
-class IssueKind(Enum):
-    """Why a person is asked."""
-
-    CONFLICT = "conflict"
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +360,7 @@ class HistoryState:
     id: str
     table: str
     row_id: str
-    winner: str
+    winner: Winner
     policy: str
     base: Image | None
     mine: Image | None
@@ -382,7 +376,7 @@ class HistoryState:
             self.id,
             self.table,
             self.row_id,
-            self.winner,
+            self.winner.value,
             self.policy,
             *stored,
             json.dumps(self.changed),
@@ -397,7 +391,7 @@ class HistoryState:
             entry_id,
             table,
             row_id,
-            winner,
+            Winner(winner),
             policy,
             Image.from_json(base, schema),
             Image.from_json(mine, schema),

@@ -19,7 +19,7 @@ from holdfast._plan import conflicts, rows
 from holdfast._plan.lanes import BaseReferences, next_wave
 from holdfast._plan.rows import RowState, image_of
 from holdfast._store import Writes
-from holdfast._tables import HISTORY, ISSUES, IssueKind, IssueState, row_key
+from holdfast._tables import HISTORY, ISSUES, IssueState, row_key
 from holdfast.errors import PluginError, TransportError
 from holdfast.model import (
     Applied,
@@ -37,7 +37,7 @@ from holdfast.model import (
     Unknown,
 )
 from holdfast.schema import ColumnType
-from holdfast.status import IssueRaised, SyncReport, Uploading
+from holdfast.status import IssueKind, IssueRaised, SyncReport, Uploading
 from holdfast.values import Reference, from_cells
 
 _logger = logging.getLogger(__name__)

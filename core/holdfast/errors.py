@@ -60,10 +60,10 @@ class Problem:
 class _Problems(UsageError):
     """An error that names every mistake at once."""
 
-    def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
+    def __init__(self, subject: str, problems: Sequence[Problem], *, listed: bool = True) -> None:
         self.subject = subject
         self.problems = tuple(problems)
-        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        lines = "".join(f"\n  {problem}" for problem in self.problems) if listed else ""
         super().__init__(f"{subject}{lines}")
 
 
@@ -72,6 +72,9 @@ class ProfileError(_Problems):
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
+        if len(problems) == 1 and not problems[0].key:  # the file as a whole
+            super().__init__(f"{source}: {problems[0].message}", problems, listed=False)
+            return
         count = "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
         super().__init__(f"{source} has {count}; correct and try again:", problems)
 

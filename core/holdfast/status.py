@@ -80,17 +80,32 @@ _BADNESS: Mapping[Availability, int] = {
 }
 
 
+class IssueKind(Enum):
+    """Why a person is asked."""
+
+    CONFLICT = "conflict"
+    REFUSED = "refused"
+
+
+class Winner(Enum):
+    """Whose values a settled conflict left in the row."""
+
+    MINE = "mine"
+    THEIRS = "theirs"
+    MERGE = "merge"
+
+
 @dataclass(frozen=True, slots=True)
 class Issue:
     """Something that a person should settle; ``ops`` are the ids of the ops that wait for it.
 
-    ``kind`` is "conflict" or "refused". ``base`` is the row the edit was made on, ``mine`` as the
+    ``base`` is the row the edit was made on, ``mine`` as the
     user sees it, ``theirs`` the newest server row; None where there is no such row. ``columns``
     are those that differ between base and mine.
     """
 
     id: str
-    kind: str
+    kind: IssueKind
     table: str
     row_id: str
     message: str
@@ -103,17 +118,17 @@ class Issue:
     ops: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.id} {self.kind} {self.table}({self.row_id}): {self.message}"
+        return f"{self.id} {self.kind.value} {self.table}({self.row_id}): {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A conflict that was settled by policy. ``winner`` is "mine", "theirs" or "merge"."""
+    """A conflict that was settled by policy."""
 
     id: str
     table: str
     row_id: str
-    winner: str
+    winner: Winner
     policy: str
     settled: datetime
     base: Row | None
@@ -198,10 +213,12 @@ __all__ = [
     "Event",
     "HistoryEntry",
     "Issue",
+    "IssueKind",
     "IssueRaised",
     "ReplicaStatus",
     "SyncReport",
     "TableReport",
     "TableStatus",
     "Uploading",
+    "Winner",
 ]

@@ -9,7 +9,7 @@ from rich.text import Text
 
 import holdfast
 from holdfast.model import Row
-from holdfast.status import HistoryEntry, Issue
+from holdfast.status import HistoryEntry, Issue, IssueKind, Winner
 from holdfast_cli._render import cell, heading
 
 Entry = Issue | HistoryEntry
@@ -64,20 +64,20 @@ def ways_out(entry: Entry) -> list[str]:
     mine = ("take-mine", "keep your version")
     theirs = ("take-theirs", "keep the server's version")
     ways = {
-        "conflict": [mine, theirs],
-        "refused": [("retry", "send it again"), ("discard", "give your change up")],
-    }.get(entry.kind, [mine, theirs])
+        IssueKind.CONFLICT: [mine, theirs],
+        IssueKind.REFUSED: [("retry", "send it again"), ("discard", "give your change up")],
+    }[entry.kind]
     lines = ["What you can do:"]
-    if entry.kind == "refused" and entry.mine is not None:
+    if entry.kind is IssueKind.REFUSED and entry.mine is not None:
         lines.append(f"  holdfast update {entry.table} {entry.row_id} name=value    (correct it)")
     return lines + [f"  holdfast issues {verb} {entry.id}    ({what})" for verb, what in ways]
 
 
 def _after(entry: HistoryEntry) -> list[str]:
     ways = []
-    if entry.winner != "mine":
+    if entry.winner is not Winner.MINE:
         ways.append(f"  holdfast issues take-mine {entry.id}    (bring your version back)")
-    if entry.winner != "theirs":
+    if entry.winner is not Winner.THEIRS:
         ways.append(
             f"  holdfast issues take-theirs {entry.id}    (bring the server's version back)"
         )

@@ -74,7 +74,7 @@ def issue(given: Issue) -> Document:
     """Return an open issue."""
     return {
         "id": given.id,
-        "kind": given.kind,
+        "kind": given.kind.value,
         "table": given.table,
         "row_id": given.row_id,
         "code": given.code,
@@ -95,7 +95,7 @@ def history(given: HistoryEntry) -> Document:
         "kind": "settled",
         "table": given.table,
         "row_id": given.row_id,
-        "winner": given.winner,
+        "winner": given.winner.value,
         "policy": given.policy,
         "settled": given.settled.isoformat(),
         "columns": list(given.columns),

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from holdfast.model import Row
-from holdfast.status import HistoryEntry, Issue, SyncReport, TableReport
+from holdfast.status import HistoryEntry, Issue, SyncReport, TableReport, Winner
 from holdfast_cli._errors import in_words
 from holdfast_cli._render import counted, number, one_line, value_text
 
 #: What to type next stands on a line of its own, where it can be read and copied whole.
 _NEXT: Final = "\n          "
 _WINNERS: Final = {
-    "mine": "your version won; the server's is kept",
-    "theirs": "the server's version won; yours is kept",
-    "merge": "both were merged; the originals are kept",
+    Winner.MINE: "your version won; the server's is kept",
+    Winner.THEIRS: "the server's version won; yours is kept",
+    Winner.MERGE: "both were merged; the originals are kept",
 }
 
 
@@ -49,7 +49,7 @@ def failure_text(report: SyncReport) -> str:
 
 def outcome(entry: HistoryEntry) -> str:
     """Return who won, and that the other is not lost."""
-    return _WINNERS.get(entry.winner, f"{entry.winner} won")
+    return _WINNERS[entry.winner]
 
 
 def row_title(table: str, row_id: str, rows: Sequence[Row | None]) -> str:

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 import holdfast
 from holdfast.errors import IssueNotFound, UsageError
-from holdfast.status import HistoryEntry, Issue
+from holdfast.status import HistoryEntry, Issue, Winner
 from holdfast_cli import _json
 from holdfast_cli._compare import VERSIONS, comparison, ways_out
 from holdfast_cli._open import reading, writing
@@ -20,7 +20,11 @@ from holdfast_cli._report import outcome, row_title, short_title
 
 #: How far back settled conflicts are listed and looked for.
 _HISTORY_LIMIT: Final = 1000
-_WINNERS: Final = {"mine": "yours", "theirs": "the server's", "merge": "both, merged"}
+_WINNERS: Final = {
+    Winner.MINE: "yours",
+    Winner.THEIRS: "the server's",
+    Winner.MERGE: "both, merged",
+}
 
 
 def issues_app(*, sort_key: int) -> App:
@@ -71,7 +75,7 @@ def _show_issues(issues: list[Issue]) -> None:
         [
             [
                 cell(issue.id),
-                cell(issue.kind),
+                cell(issue.kind.value),
                 cell(in_local_time(issue.raised)),
                 cell(short_title(issue)),
                 cell(issue.message),
@@ -92,7 +96,7 @@ def _show_history(settled: list[HistoryEntry]) -> None:
             [
                 cell(entry.id),
                 cell(in_local_time(entry.settled)),
-                cell(_WINNERS.get(entry.winner, entry.winner)),
+                cell(_WINNERS[entry.winner]),
                 cell(entry.policy),
                 cell(short_title(entry)),
                 cell(_change(entry)),
@@ -169,7 +173,7 @@ def _title(entry: Issue | HistoryEntry) -> str:
         return f"{title}\nsettled {when} by {entry.policy}: {outcome(entry)}"
     code = f" ({entry.code})" if entry.code else ""
     when = in_local_time(entry.raised)
-    return f"{title}\n{entry.kind} since {when}: {' '.join(entry.message.split())}{code}"
+    return f"{title}\n{entry.kind.value} since {when}: {' '.join(entry.message.split())}{code}"
 
 
 async def retry(

@@ -17,7 +17,6 @@ from holdfast._tables import (
     SYSTEM_LAYOUTS,
     HistoryState,
     Image,
-    IssueKind,
     IssueState,
     ScopeState,
     changes_from_json,
@@ -29,6 +28,7 @@ from holdfast._tables import (
 )
 from holdfast.model import Op, OpKind, OpState
 from holdfast.schema import Column, ColumnType, Kind, TableSchema, is_identifier
+from holdfast.status import IssueKind, Winner
 from holdfast.values import Change, Reference, to_cells
 
 _CHANGES: dict[ColumnType, list[Change]] = {
@@ -122,7 +122,7 @@ def test_scopes_issues_and_history_come_back_as_they_were() -> None:
     issue = IssueState("i", IssueKind.REFUSED, "thing", "x", ("o1", "o2"), "c", "m", "t")
     assert IssueState.from_record(issue.record()) == issue
     image = Image({"thingid": "x"}, "1")
-    entry = HistoryState("h", "thing", "x", "mine", "p", image, None, image, ("a", "b"), "t")
+    entry = HistoryState("h", "thing", "x", Winner.MINE, "p", image, None, image, ("a", "b"), "t")
     assert HistoryState.from_record((*entry.record(), 1), schema()) == entry
 
 

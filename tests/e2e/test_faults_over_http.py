@@ -401,7 +401,7 @@ async def test_one_refused_row_of_ten_does_not_keep_the_others(field: Field) -> 
         assert report.applied == 9
         assert report.waiting == 1
         [issue] = await replica.issues()
-        assert (issue.kind, issue.row_id, issue.code) == ("refused", created[3], "0x80040265")
+        assert (issue.kind.value, issue.row_id, issue.code) == ("refused", created[3], "0x80040265")
         assert "no account may be called so" in issue.message
         assert (await accounts.get(created[3]))["name"] == "Number 3", "nothing is reverted"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from holdfast._plan import rows
 from holdfast._plan.rows import Author, RowState, changed_columns
@@ -19,6 +20,7 @@ from holdfast.model import (
     Row,
 )
 from holdfast.schema import TableSchema
+from holdfast.status import Winner
 from holdfast.values import Change, to_change
 
 
@@ -86,12 +88,15 @@ def merged_changes(state: RowState, values: Mapping[str, object]) -> dict[str, C
     return changes
 
 
+_WINNERS: Final = {KeepLocal: Winner.MINE, KeepRemote: Winner.THEIRS, Merge: Winner.MERGE}
+
+
 def history(
     state: RowState, resolution: Resolution, policy: Policy, *, entry_id: str, now: str
 ) -> HistoryState:
     """Return what is kept of a settled conflict: all three rows, so the loser can come back."""
     assert not isinstance(resolution, Defer)
-    winner = {KeepLocal: "mine", KeepRemote: "theirs", Merge: "merge"}[type(resolution)]
+    winner = _WINNERS[type(resolution)]
     base = state.base.cells if state.base else None
     mine = None if state.local is None else Image(state.local, None)
     return HistoryState(

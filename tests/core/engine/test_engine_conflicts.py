@@ -29,7 +29,7 @@ async def test_client_wins_lays_the_edit_on_the_version_it_has_seen(
     assert row["telephone1"] == "mine"
     assert row["address1_city"] == "Oslo"
     assert world.stored("account", accounts[0])["telephone1"] == "mine"
-    assert (entry.winner, entry.policy) == ("mine", "client-wins")
+    assert (entry.winner.value, entry.policy) == ("mine", "client-wins")
     assert present(entry.base)["telephone1"] is None
     assert present(entry.mine)["telephone1"] == "mine"
     assert present(entry.theirs)["telephone1"] == "theirs"
@@ -268,7 +268,7 @@ async def test_a_refused_edit_stays_and_holds_only_what_depends_on_it(
         world.server.refuse(contact, "0x80040265", "the plug-in says no")
         report = await replica.sync()
         (issue,) = await replica.issues()
-        assert (issue.kind, issue.code) == ("refused", "0x80040265")
+        assert (issue.kind.value, issue.code) == ("refused", "0x80040265")
         assert report.applied == 1
         assert report.waiting == 2
         assert (await replica.table("contact").get(contact))["fullname"] == "Bad"

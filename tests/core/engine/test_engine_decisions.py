@@ -66,7 +66,7 @@ async def test_what_loses_when_a_person_decides_can_be_brought_back(
         await (replica.take_mine if mine else replica.take_theirs)(issue.id)
         assert (await replica.sync()).complete
         (entry,) = await replica.history()
-        assert (entry.winner, entry.policy) == ("mine" if mine else "theirs", "a person")
+        assert (entry.winner.value, entry.policy) == ("mine" if mine else "theirs", "a person")
         await (replica.take_theirs if mine else replica.take_mine)(entry.id)
         assert (await replica.sync()).complete
     assert world.stored("account", accounts[0])["telephone1"] == ("theirs" if mine else "mine")

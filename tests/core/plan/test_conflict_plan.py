@@ -135,7 +135,7 @@ def test_a_merge_of_what_cannot_be_written_is_refused(values: dict[str, Any]) ->
 def test_the_history_keeps_all_three_rows(resolution: Any, winner: str) -> None:
     found = state(MINE, THEIRS)
     entry = conflicts.history(found, resolution, Policy("p"), entry_id="h", now="t")
-    assert (entry.winner, entry.policy, entry.settled) == (winner, "p", "t")
+    assert (entry.winner.value, entry.policy, entry.settled) == (winner, "p", "t")
     assert entry.base is not None
     assert entry.mine is not None
     assert (entry.base.cells["name"], entry.mine.cells["name"]) == ("old", "mine")

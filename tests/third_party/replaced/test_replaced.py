@@ -227,7 +227,11 @@ async def test_each_policy_answers_for_its_own_tables_only(
         report = await replica.sync()
         assert settled(report) == (1, 2, True)
         [entry] = await replica.history()
-        assert (entry.table, entry.policy, entry.winner) == ("account", "longest-text", "merge")
+        assert (entry.table, entry.policy, entry.winner.value) == (
+            "account",
+            "longest-text",
+            "merge",
+        )
         messages = {issue.table: issue.message for issue in await replica.issues()}
         assert messages == {"contact": "ask the office", "task": "ask the boss"}
         assert await names(replica, "account") == ["Fjord, the longer"]
@@ -254,7 +258,7 @@ async def test_its_plugin_steps_in_for_one_table(profile: Path, office: FolderSe
         note = await in_conflict(replica, office, "note", "Mine, the longer", "Theirs")
         assert settled(await replica.sync()) == (1, 0, True)
         [entry] = await replica.history()
-        assert (entry.table, entry.winner) == ("note", "theirs")
+        assert (entry.table, entry.winner.value) == ("note", "theirs")
     assert there(office, "note", note)["name"] == "Theirs"
     change(profile, 'plugins = ["stranger"]', "")
     async with holdfast.open(profile) as replica:
