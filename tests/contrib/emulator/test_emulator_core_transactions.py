@@ -157,8 +157,10 @@ def test_a_file_with_other_columns_is_refused(tmp_path: Path) -> None:
     first = SqliteRows(path)
     first.prepare("account", ["accountid", "versionnumber"])
     first.close()
+    second = SqliteRows(path)
     with pytest.raises(ValueError, match="account have other columns"):
-        Dataverse(lambda: NOW, rows=SqliteRows(path))
+        Dataverse(lambda: NOW, rows=second)
+    second.close()
 
 
 class Stores(RuleBasedStateMachine):
@@ -173,6 +175,10 @@ class Stores(RuleBasedStateMachine):
         self.live: dict[str, Cells] = {}
         for store in self.stores:
             store.prepare("t", ["id", "versionnumber", "cell"])
+
+    def teardown(self) -> None:
+        for store in self.stores:
+            store.close()
 
     @rule(row_id=ids, cell=st.none() | st.decimals(0, 9, places=2) | st.text(max_size=2))
     def put(self, row_id: str, cell: Decimal | str | None) -> None:

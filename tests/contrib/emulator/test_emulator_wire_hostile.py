@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -28,9 +28,11 @@ REFUSED = {400, 403, 404, 405, 412, 413, 415, 501}
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def dataverse(request: pytest.FixtureRequest) -> Dataverse:
+def dataverse(request: pytest.FixtureRequest) -> Iterator[Dataverse]:
     store = SqliteRows(":memory:") if request.param == "sqlite" else None
-    return Dataverse(lambda: datetime(2026, 3, 1, 8, 0, tzinfo=UTC), rows=store)
+    organisation = Dataverse(lambda: datetime(2026, 3, 1, 8, 0, tzinfo=UTC), rows=store)
+    yield organisation
+    organisation.close()
 
 
 def check(answer: Answer) -> None:
