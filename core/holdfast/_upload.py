@@ -46,6 +46,9 @@ _logger = logging.getLogger(__name__)
 MAX_ROUNDS: Final = 5
 #: How often an op whose outcome is unknown is sent in one run.
 MAX_SENDS: Final = 3
+#: How often an op may have been sent when the server fails on it once more, before a person is
+#: asked: one op must not be sent for ever.
+MAX_CRASHES: Final = 6
 #: How long a resolver may think, in seconds.
 RESOLVER_DEADLINE: Final = 30.0
 #: How many outcomes are settled in one commit.
@@ -178,10 +181,18 @@ class Upload:
             case NotApplied():
                 self._parked.add(op.id)
                 return rows.returned(state, op)
+            case Unknown(crashed=True) if op.attempts >= MAX_CRASHES:
+                issues.append(self._crash(state, op, outcome.reason))
+                return rows.held(state, [op.id])
             case Unknown():
                 if self._sends[op.id] >= MAX_SENDS:
                     self._parked.add(op.id)
                 return state  # stays sent
+
+    def _crash(self, state: RowState, op: Op, reason: str) -> IssueState:
+        """Return the issue of an op that the server fails on whenever it is sent."""
+        message = f"the server failed on it {op.attempts} times ({reason}); retry it or discard it"
+        return self._issue(IssueKind.REFUSED, state, [op], "", message)
 
     def _issue(
         self, kind: IssueKind, state: RowState, ops: Sequence[Op], code: str, message: str

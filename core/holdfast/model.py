@@ -231,10 +231,15 @@ class NotApplied:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may have been applied: no answer came. It stays sent until the server has been asked."""
+    """It may have been applied: it stays sent until the server has been asked.
+
+    ``crashed`` says that the server did answer, and failed on this very op; where that goes on, a
+    person is asked. Without it no answer came, which says nothing against the op.
+    """
 
     op_id: str
     reason: str
+    crashed: bool = False
 
 
 Outcome: TypeAlias = Applied | Conflicted | Refused | NotApplied | Unknown

@@ -207,4 +207,4 @@ def _crashed(op: Op, said: Said) -> Verdict:
         if op.kind is OpKind.CREATE:
             return Look(Doubt.TAKEN, said.code, said.message)
         return Refused(op.id, said.code, said.message)
-    return Unknown(op.id, f"HTTP 500: {said.message}")
+    return Unknown(op.id, f"HTTP 500: {said.message}", crashed=True)
