@@ -94,6 +94,17 @@ def test_a_deadlock_passes_and_a_taken_value_does_not(kind: OpKind) -> None:
     assert verdict_of(kind, unique) == expected
 
 
+@pytest.mark.parametrize("kind", list(OpKind))
+def test_only_a_crash_on_the_op_itself_counts_against_it(kind: OpKind) -> None:
+    crash = judge(op(kind), Said(500, "0x80040224", "a plug-in failed"), None)
+    assert isinstance(crash, Unknown)
+    assert crash.crashed
+    for gateway in (408, 502, 504):
+        unheard = judge(op(kind), Said(gateway), None)
+        assert isinstance(unheard, Unknown)
+        assert not unheard.crashed
+
+
 def test_a_refusal_carries_the_servers_code_and_words() -> None:
     assert judge(op(UPDATE), Said(400, "0x1", "too long"), None) == Refused(
         "op-id-1", "0x1", "too long"
