@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 from holdfast_emulator._cli import holdfast_register_cli
 
 if TYPE_CHECKING:
-    from holdfast_emulator._injection import Fault, FaultKind, FaultPlan
-    from holdfast_emulator._limits import Limits
     from holdfast_emulator._server import EmulatorServer
-    from holdfast_emulator.dataverse import Dataverse, Effect, Operation
-    from holdfast_emulator.faults import DataverseFault
+    from holdfast_emulator.behaviour.dataverse import Dataverse, Effect, Operation
+    from holdfast_emulator.behaviour.faults import DataverseFault
+    from holdfast_emulator.behaviour.security import Depth, User
+    from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
+    from holdfast_emulator.control.injection import Fault, FaultKind, FaultPlan
+    from holdfast_emulator.control.limits import Limits
     from holdfast_emulator.sample import Sample
-    from holdfast_emulator.security import Depth, User
-    from holdfast_emulator.sqlite_rows import SqliteRows
 
 __all__ = [
     "Dataverse",
@@ -41,19 +41,19 @@ __all__ = [
 ]
 
 _PLACES: Final = {
-    "Dataverse": "dataverse",
-    "DataverseFault": "faults",
-    "Depth": "security",
-    "Effect": "dataverse",
+    "Dataverse": "behaviour.dataverse",
+    "DataverseFault": "behaviour.faults",
+    "Depth": "behaviour.security",
+    "Effect": "behaviour.dataverse",
     "EmulatorServer": "_server",
-    "Fault": "_injection",
-    "FaultKind": "_injection",
-    "FaultPlan": "_injection",
-    "Limits": "_limits",
-    "Operation": "dataverse",
+    "Fault": "control.injection",
+    "FaultKind": "control.injection",
+    "FaultPlan": "control.injection",
+    "Limits": "control.limits",
+    "Operation": "behaviour.dataverse",
     "Sample": "sample",
-    "SqliteRows": "sqlite_rows",
-    "User": "security",
+    "SqliteRows": "behaviour.sqlite_rows",
+    "User": "behaviour.security",
 }
 
 

@@ -39,9 +39,9 @@ async def emulator(
     :param window: how long that window is, in seconds
     :param concurrent: how many requests one user may have running before a 429
     """
-    from holdfast_emulator._limits import Limits
     from holdfast_emulator._organisation import organisation
     from holdfast_emulator._server import EmulatorServer
+    from holdfast_emulator.control.limits import Limits
 
     dataverse = organisation(rows, seed, file)
     limits = Limits(requests_per_window, execution, window, concurrent)
@@ -57,7 +57,7 @@ async def emulator(
 
 def _announce(url: str) -> None:
     """Say where it is and who can sign in, once it answers."""
-    from holdfast_emulator.seed import default_users
+    from holdfast_emulator.behaviour.seed import default_users
 
     lines = [
         f"Dataverse emulator on {url}",

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from holdfast.errors import StorageError
-from holdfast_emulator.dataverse import Dataverse
-from holdfast_emulator.rows import RowStore
+from holdfast_emulator.behaviour.dataverse import Dataverse
+from holdfast_emulator.behaviour.rows import RowStore
+from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
 from holdfast_emulator.sample import Sample
-from holdfast_emulator.sqlite_rows import SqliteRows
 
 
 def organisation(rows: int, seed: int, file: Path | None) -> Dataverse:

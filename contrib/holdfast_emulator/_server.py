@@ -22,16 +22,16 @@ from aiohttp import web
 from holdfast.contracts import FilterLanguage
 from holdfast.discovery import FILTERS, Catalogue
 from holdfast.errors import UsageError
-from holdfast_emulator._api import WebApi
-from holdfast_emulator._batch_run import Interrupted
-from holdfast_emulator._control import ControlPages
-from holdfast_emulator._injection import Fault, FaultKind, FaultPlan
-from holdfast_emulator._limits import TOO_MANY_REQUESTS, Limits, ServiceProtection, throttled
-from holdfast_emulator._urls import VERSIONS
-from holdfast_emulator._wire import Call, Reply, adding, bad_query, refusal
-from holdfast_emulator.dataverse import Dataverse
-from holdfast_emulator.faults import BAD_QUERY, DataverseFault, deadlock, expired_version
-from holdfast_emulator.security import User
+from holdfast_emulator.behaviour.dataverse import Dataverse
+from holdfast_emulator.behaviour.faults import BAD_QUERY, DataverseFault, deadlock, expired_version
+from holdfast_emulator.behaviour.security import User
+from holdfast_emulator.control.injection import Fault, FaultKind, FaultPlan
+from holdfast_emulator.control.limits import TOO_MANY_REQUESTS, Limits, ServiceProtection, throttled
+from holdfast_emulator.control.pages import ControlPages
+from holdfast_emulator.wire.api import WebApi
+from holdfast_emulator.wire.batch_run import Interrupted
+from holdfast_emulator.wire.calls import Call, Reply, adding, bad_query, refusal
+from holdfast_emulator.wire.urls import VERSIONS
 
 _MAX_URL: Final = 32_768
 _MAX_BODY: Final = 120 * 1024 * 1024

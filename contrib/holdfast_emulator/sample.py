@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Final, TypeAlias, TypeVar
 
 from holdfast.values import Cell, Reference
-from holdfast_emulator.dataverse import Dataverse
+from holdfast_emulator.behaviour.dataverse import Dataverse
 
 _T = TypeVar("_T")
 _Cells: TypeAlias = dict[str, Cell | Reference]

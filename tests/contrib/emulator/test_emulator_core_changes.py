@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from holdfast.values import Reference
-from holdfast_emulator import columns
-from holdfast_emulator.changes import ChangePage, TrackPosition
-from holdfast_emulator.dataverse import Dataverse
-from holdfast_emulator.faults import DataverseFault
-from holdfast_emulator.query import Row
-from holdfast_emulator.rows import MemoryRows
-from holdfast_emulator.security import Depth, User
-from holdfast_emulator.sqlite_rows import SqliteRows
+from holdfast_emulator.behaviour import columns
+from holdfast_emulator.behaviour.changes import ChangePage, TrackPosition
+from holdfast_emulator.behaviour.dataverse import Dataverse
+from holdfast_emulator.behaviour.faults import DataverseFault
+from holdfast_emulator.behaviour.row import Row
+from holdfast_emulator.behaviour.rows import MemoryRows
+from holdfast_emulator.behaviour.security import Depth, User
+from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
 
 BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)
 

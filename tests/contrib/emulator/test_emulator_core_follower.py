@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from holdfast_emulator.changes import ChangePage
-from holdfast_emulator.dataverse import Dataverse, Effect, Operation
-from holdfast_emulator.rows import MemoryRows
-from holdfast_emulator.sqlite_rows import SqliteRows
+from holdfast_emulator.behaviour.changes import ChangePage
+from holdfast_emulator.behaviour.dataverse import Dataverse, Effect, Operation
+from holdfast_emulator.behaviour.rows import MemoryRows
+from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
 
 IDS = st.sampled_from([f"0a0a0a0a-0000-4000-8000-00000000000{number}" for number in range(6)])
 

@@ -9,18 +9,13 @@ import pytest
 
 from holdfast.schema import ColumnType, DateBehavior
 from holdfast.values import Reference
-from holdfast_emulator import columns
-from holdfast_emulator.dataverse import Dataverse
-from holdfast_emulator.metadata import (
-    CascadeDelete,
-    Metadata,
-    Ownership,
-    RelationshipDefinition,
-    TableDefinition,
-)
+from holdfast_emulator.behaviour import columns
+from holdfast_emulator.behaviour.dataverse import Dataverse
+from holdfast_emulator.behaviour.metadata import Metadata, Ownership, TableDefinition
+from holdfast_emulator.behaviour.relationships import CascadeDelete, RelationshipDefinition
+from holdfast_emulator.behaviour.tables import stock_metadata
+from holdfast_emulator.behaviour.validation import accept
 from holdfast_emulator.sample import Sample
-from holdfast_emulator.tables import stock_metadata
-from holdfast_emulator.validation import accept
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

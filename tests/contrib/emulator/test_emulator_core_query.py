@@ -27,12 +27,12 @@ from holdfast.filters import (
 )
 from holdfast.schema import HIDDEN_PREFIX, Kind
 from holdfast.values import Cell, Reference
-from holdfast_emulator.dataverse import Dataverse
-from holdfast_emulator.evaluate import Evaluator
-from holdfast_emulator.faults import DataverseFault
-from holdfast_emulator.query import Order, Query
-from holdfast_emulator.security import Depth, User
-from holdfast_emulator.tables import stock_metadata
+from holdfast_emulator.behaviour.dataverse import Dataverse
+from holdfast_emulator.behaviour.faults import DataverseFault
+from holdfast_emulator.behaviour.security import Depth, User
+from holdfast_emulator.behaviour.tables import stock_metadata
+from holdfast_emulator.queries.evaluate import Evaluator
+from holdfast_emulator.queries.query import Order, Query
 
 ACCOUNT = stock_metadata().tables["account"]
 NAME = ColumnRef("name", Kind.TEXT)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from holdfast.values import Reference
-from holdfast_emulator import columns
-from holdfast_emulator.dataverse import Dataverse, Effect
-from holdfast_emulator.faults import DataverseFault
-from holdfast_emulator.query import Cells
-from holdfast_emulator.rows import MemoryRows, RowStore
-from holdfast_emulator.security import User
-from holdfast_emulator.sqlite_rows import SqliteRows
+from holdfast_emulator.behaviour import columns
+from holdfast_emulator.behaviour.dataverse import Dataverse, Effect
+from holdfast_emulator.behaviour.faults import DataverseFault
+from holdfast_emulator.behaviour.row import Cells
+from holdfast_emulator.behaviour.rows import MemoryRows, RowStore
+from holdfast_emulator.behaviour.security import User
+from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

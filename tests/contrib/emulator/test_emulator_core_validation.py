@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 
 from holdfast.values import Cell, Reference
-from holdfast_emulator.dataverse import Dataverse
-from holdfast_emulator.faults import DataverseFault
-from holdfast_emulator.tables import stock_metadata
-from holdfast_emulator.validation import accept
+from holdfast_emulator.behaviour.dataverse import Dataverse
+from holdfast_emulator.behaviour.faults import DataverseFault
+from holdfast_emulator.behaviour.tables import stock_metadata
+from holdfast_emulator.behaviour.validation import accept
 
 METADATA = stock_metadata()
 ID = "0a0a0a0a-0000-4000-8000-000000000001"

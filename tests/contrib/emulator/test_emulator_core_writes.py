@@ -10,10 +10,10 @@ from itertools import pairwise
 import pytest
 
 from holdfast.values import Cell, Reference
-from holdfast_emulator import columns
-from holdfast_emulator.dataverse import Dataverse, Effect, Operation
-from holdfast_emulator.faults import DataverseFault
-from holdfast_emulator.security import Depth, User
+from holdfast_emulator.behaviour import columns
+from holdfast_emulator.behaviour.dataverse import Dataverse, Effect, Operation
+from holdfast_emulator.behaviour.faults import DataverseFault
+from holdfast_emulator.behaviour.security import Depth, User
 
 ID = "0a0a0a0a-0000-4000-8000-000000000001"
 OTHER = "0a0a0a0a-0000-4000-8000-000000000002"

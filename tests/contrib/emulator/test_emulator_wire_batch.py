@@ -196,8 +196,8 @@ async def test_a_batch_of_a_thousand_is_carried_out(client: Client) -> None:
 
 async def test_reading_takes_time_linear_in_the_body() -> None:
     """A boundary that is everywhere must not be searched to the end from each place."""
-    from holdfast_emulator._batch import read_batch
-    from holdfast_emulator.faults import DataverseFault
+    from holdfast_emulator.behaviour.faults import DataverseFault
+    from holdfast_emulator.wire.batch import read_batch
 
     for body in (b"--b" * 1_000_000, b"\n--b" * 500_000, b"--b\n" * 1001 + b"x\n" * 1_000_000):
         with pytest.raises(DataverseFault):

@@ -21,7 +21,7 @@ from holdfast_emulator import (
     FaultKind,
     Limits,
 )
-from holdfast_emulator._limits import ServiceProtection
+from holdfast_emulator.control.limits import ServiceProtection
 
 if TYPE_CHECKING:
     from contrib.emulator.conftest import Client

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 
 from holdfast_emulator import Dataverse, EmulatorServer
-from holdfast_emulator._batch import read_batch
-from holdfast_emulator.faults import DataverseFault
-from holdfast_emulator.sqlite_rows import SqliteRows
+from holdfast_emulator.behaviour.faults import DataverseFault
+from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
+from holdfast_emulator.wire.batch import read_batch
 from support.batches import batch, change_set, operation, part
 
 if TYPE_CHECKING:

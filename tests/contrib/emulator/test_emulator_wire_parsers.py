@@ -14,16 +14,21 @@ from hypothesis import strategies as st
 from holdfast.schema import Kind
 from holdfast.values import Cell
 from holdfast_emulator import DataverseFault
-from holdfast_emulator._batch import read_batch
-from holdfast_emulator._cookies import (
+from holdfast_emulator.wire.batch import read_batch
+from holdfast_emulator.wire.cookies import (
     Cookie,
     read_cookie,
     read_position,
     write_cookie,
     write_position,
 )
-from holdfast_emulator._options import Preferences, parse_query, parse_simple_filter, preferences
-from holdfast_emulator._urls import Id, Named, Segment, parse_key, segments, split_url
+from holdfast_emulator.wire.options import (
+    Preferences,
+    parse_query,
+    parse_simple_filter,
+    preferences,
+)
+from holdfast_emulator.wire.urls import Id, Named, Segment, parse_key, segments, split_url
 
 GUID = "0a0a0a0a-0000-4000-8000-000000000001"
 NASTY = st.text(alphabet="aZ_09-'\"(){}[]$,;/=&%+ .:@*<>\r\n\tøé\x00", max_size=60) | st.text()
@@ -137,7 +142,8 @@ def test_keys_are_told_apart(text: str, key: Id | Named | None) -> None:
     ],
 )
 def test_urls_may_be_absolute_rooted_or_relative(url: str) -> None:
-    assert segments(split_url(url)[0]) == (Segment("accounts", Id(GUID)), Segment("name"))
+    row, column = segments(split_url(url)[0])
+    assert (row.name, row.key, column) == ("accounts", Id(GUID), Segment("name"))
 
 
 def test_preferences_come_joined_and_quoted() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from holdfast.errors import ProtocolError
 from holdfast_dataverse._answers import Answer
 from holdfast_dataverse._batch import ChangeSet, Part, Reply, decode, encode
-from holdfast_emulator._batch import read_batch
+from holdfast_emulator.wire.batch import read_batch
 from support.dataverse import CountedIds
 
 FIRST_BOUNDARY = "batch_00000000-0000-7000-8000-000000000001"

@@ -1,0 +1,152 @@
+"""Actions and functions: what the Web API does beside rows and metadata.
+
+Invariant: an operation is known by its name and by what it is bound to; what is bound to a row or
+to a set of rows carries the namespace in the URL, what is bound to nothing does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from holdfast_emulator.behaviour.metadata import TableDefinition
+from holdfast_emulator.wire.calls import Call, Reply, Unsupported, bad_query
+from holdfast_emulator.wire.options import parse_query
+from holdfast_emulator.wire.urls import NAMESPACE, Segment, parse_literal, split_outside
+
+
+class Bound(Enum):
+    """What an operation is called on."""
+
+    NOTHING = "nothing"  # POST WinOpportunity
+    ROWS = "rows"  # POST accounts/Microsoft.Dynamics.CRM.CreateMultiple
+    ROW = "row"  # POST queues(id)/Microsoft.Dynamics.CRM.AddToQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call of an operation.
+
+    :param table: what it is bound to; None when it is bound to nothing
+    :param row_id: the row that it is bound to
+    :param parameters: of a function, by name; an action finds its own in ``call.json()``
+    """
+
+    call: Call
+    table: TableDefinition | None = None
+    row_id: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON and OData literals
+
+
+Act: TypeAlias = Callable[[Invocation], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An action (POST) or a function (GET).
+
+    :param tables: the tables it may be bound to, by logical name; None means all
+    """
+
+    name: str
+    act: Act
+    bound: Bound = Bound.NOTHING
+    function: bool = False
+    tables: frozenset[str] | None = None
+
+
+class Operations:
+    """The operations of one organisation, by name."""
+
+    def __init__(self, known: Iterable[Operation] = ()) -> None:
+        self._known: dict[tuple[str, Bound, bool], Operation] = {}
+        for operation in known:
+            self.register(operation)
+
+    def register(self, operation: Operation) -> None:
+        """Add an operation, in the place of one with the same name and binding."""
+        self._known[operation.name, operation.bound, operation.function] = operation
+
+    def unbound(self, call: Call, segment: Segment) -> Reply | None:
+        """Carry out what is bound to nothing; None when there is no such operation."""
+        found = self._find(call, segment.name, Bound.NOTHING)
+        return None if found is None else _perform(found, call, segment, None, None)
+
+    def bound(
+        self, call: Call, segment: Segment, table: TableDefinition, row_id: str | None
+    ) -> Reply | None:
+        """Carry out what is bound to a table or a row; None when there is no such operation."""
+        if not segment.name.startswith(NAMESPACE):
+            return None
+        kind = Bound.ROWS if row_id is None else Bound.ROW
+        found = self._find(call, segment.name.removeprefix(NAMESPACE), kind)
+        if found is None or (found.tables is not None and table.name not in found.tables):
+            return None
+        return _perform(found, call, segment, table, row_id)
+
+    def _find(self, call: Call, name: str, bound: Bound) -> Operation | None:
+        if call.method not in ("GET", "POST"):
+            return None
+        return self._known.get((name, bound, call.method == "GET"))
+
+
+def _perform(
+    operation: Operation,
+    call: Call,
+    segment: Segment,
+    table: TableDefinition | None,
+    row_id: str | None,
+) -> Reply:
+    parameters: Mapping[str, Any] = {}
+    if operation.function:
+        parameters = _parameters(call, segment)
+    else:
+        parse_query(call.query, ())
+    return operation.act(Invocation(call, table, row_id, parameters))
+
+
+_TAGS: Final = ("tag",)
+
+
+def _parameters(call: Call, segment: Segment) -> dict[str, Any]:
+    """Return the parameters of a function: ``F(P=@p1)?@p1=…``, or ``F(P='x')``.
+
+    :raises DataverseFault: an alias has no value, or a value is neither a literal nor JSON
+    """
+    aliases: dict[str, str] = {}
+    for part in call.query.split("&"):
+        name, _, value = part.partition("=")
+        name = unquote_plus(name)
+        if name.startswith("@"):
+            aliases[name] = unquote_plus(value)
+        elif name.startswith("$"):
+            raise bad_query(f"The query parameter {name[:100]} is not supported.")
+        elif name and name not in _TAGS:
+            raise Unsupported(f"the query option {name[:100]!r}")
+    found: dict[str, Any] = {}
+    for part in split_outside(segment.arguments, ","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not name and not equals:
+            continue
+        if value.startswith("@"):
+            if value not in aliases:
+                raise bad_query(f"The parameter alias '{value[:100]}' has no value.")
+            value = aliases[value]
+        found[name] = _value(value)
+    return found
+
+
+def _value(text: str) -> Any:  # Any: see Invocation
+    if text[:1] in ("{", "["):
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise bad_query(f"A parameter is no JSON: {error}") from error
+    if text.startswith(NAMESPACE):  # an enumeration: Microsoft.Dynamics.CRM.X'Member'
+        return text.partition("'")[2].removesuffix("'")
+    return parse_literal(text)
