@@ -251,20 +251,29 @@ class Session:
         try:
             async with asyncio.timeout(self._settings.timeout + request.extra_time):
                 return await self._converse(url, request, token)
-        except aiohttp.ConnectionTimeoutError:
-            raise NotSent(f"{self.origin.url} did not take up the connection in time") from None
-        except TimeoutError as error:
-            raise Unreachable("the server did not answer in time") from error
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise NotSent(
-                f"the certificate of {self.origin.url} is not valid; nothing was sent, "
-                "check the URL, the clock and the network"
-            ) from error
-        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
-            raise NotSent(f"{self.origin.url} cannot be reached ({type(error).__name__})") from None
-        except (aiohttp.ClientError, OSError, zlib.error) as error:
-            # The cause is left out: some of these carry the request with its headers.
-            raise Unreachable(f"the answer broke off ({type(error).__name__})") from None
+        except (aiohttp.ClientError, TimeoutError, OSError, zlib.error) as error:
+            refusal = self._what_broke(error)
+        # Raised out here, without the error as its context: aiohttp's may carry the request with
+        # its headers, and the token would be wherever the exception is shown.
+        raise refusal
+
+    def _what_broke(self, error: Exception) -> NotSent | Unreachable:
+        """Say what became of a request whose answer did not come whole."""
+        match error:
+            case aiohttp.ConnectionTimeoutError():
+                return NotSent(f"{self.origin.url} did not take up the connection in time")
+            case TimeoutError():
+                return Unreachable("the server did not answer in time")
+            case aiohttp.ClientConnectorCertificateError():
+                return NotSent(
+                    f"the certificate of {self.origin.url} is not valid "
+                    f"({error.certificate_error}); nothing was sent, check the URL, the clock "
+                    "and the network"
+                )
+            case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
+                return NotSent(f"{self.origin.url} cannot be reached ({type(error).__name__})")
+            case _:
+                return Unreachable(f"the answer broke off ({type(error).__name__})")
 
     async def _converse(self, url: URL, request: Request, token: str) -> Answer:
         headers = {**_HEADERS, **request.headers, "Authorization": f"Bearer {token}"}

@@ -284,6 +284,26 @@ async def test_no_token_in_logs_and_errors(world: World, caplog: pytest.LogCaptu
     assert not any(TOKEN in text for text in [*texts, caplog.text, repr(transport)])
 
 
+async def test_no_token_behind_an_answer_that_is_no_http() -> None:
+    """The error of aiohttp for it has the request, with its headers, in its repr."""
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 banana\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, transport_to(f"http://127.0.0.1:{port}") as transport:
+        with pytest.raises(Unreachable) as caught:
+            await transport.identity()
+    chain: list[BaseException] = [caught.value]
+    for error in chain:
+        chain += [one for one in (error.__cause__, error.__context__) if one and one not in chain]
+    assert not any(TOKEN in repr(error) for error in chain)
+
+
 async def test_a_date_to_wait_for_is_read_by_the_servers_own_clock(world: World) -> None:
     """A device whose clock is years behind must not wait for years."""
     server_time = NOW + timedelta(days=3650)
