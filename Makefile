@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JAVASCRIPT := tests/contrib/emulator/javascript
 
-.PHONY: demo test check format clean
+.PHONY: demo test bench check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.base
@@ -11,6 +12,9 @@ demo: $(VENV)/.base
 
 test: check
 	$(BIN)/pytest -q -n auto
+
+bench: $(VENV)/.dev
+	$(BIN)/python bench/emulator.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -24,7 +28,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(JAVASCRIPT)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +38,12 @@ $(VENV)/.base: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.base
+$(VENV)/.dev: $(VENV)/.base $(JAVASCRIPT)/package-lock.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	if command -v npm >/dev/null; then \
+		npm ci --silent --no-audit --no-fund --prefix $(JAVASCRIPT) \
+		|| echo "npm could not fetch the JavaScript client: it will not judge the emulator"; \
+	else \
+		echo "npm is not here: the JavaScript client will not judge the emulator"; \
+	fi
 	touch $@

@@ -3,7 +3,8 @@
 ``async with EmulatorServer(Dataverse(clock)) as server: server.url`` runs one in a program;
 ``holdfast emulator`` runs one on the command line.
 
-Names are imported when they are used: holdfast loads this module for its verb alone.
+Names are imported when they are used: holdfast loads this module for its verb alone, and pytest on
+the way to a plugin that most runs do not use.
 """
 
 from __future__ import annotations
@@ -11,19 +12,37 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Final
 
-from holdfast_emulator._cli import holdfast_register_cli
+import pluggy
 
 if TYPE_CHECKING:
+    from holdfast.hookspecs import CommandLine
     from holdfast_emulator._server import EmulatorServer
+    from holdfast_emulator.behaviour.custom_api import (
+        ApiEntity,
+        ApiParameter,
+        ApiRequest,
+        ApiType,
+        Binding,
+        CustomApi,
+    )
     from holdfast_emulator.behaviour.dataverse import Dataverse, Effect, Operation
     from holdfast_emulator.behaviour.faults import DataverseFault
+    from holdfast_emulator.behaviour.keeping import Versions
     from holdfast_emulator.behaviour.security import Depth, User
     from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
     from holdfast_emulator.control.injection import Fault, FaultKind, FaultPlan
     from holdfast_emulator.control.limits import Limits
+    from holdfast_emulator.control.rules import RuleOfData, What, When
+    from holdfast_emulator.control.trace import Wanted
     from holdfast_emulator.sample import Sample
 
 __all__ = [
+    "ApiEntity",
+    "ApiParameter",
+    "ApiRequest",
+    "ApiType",
+    "Binding",
+    "CustomApi",
     "Dataverse",
     "DataverseFault",
     "Depth",
@@ -34,13 +53,24 @@ __all__ = [
     "FaultPlan",
     "Limits",
     "Operation",
+    "RuleOfData",
     "Sample",
     "SqliteRows",
     "User",
+    "Versions",
+    "Wanted",
+    "What",
+    "When",
     "holdfast_register_cli",
 ]
 
 _PLACES: Final = {
+    "ApiEntity": "behaviour.custom_api",
+    "ApiParameter": "behaviour.custom_api",
+    "ApiRequest": "behaviour.custom_api",
+    "ApiType": "behaviour.custom_api",
+    "Binding": "behaviour.custom_api",
+    "CustomApi": "behaviour.custom_api",
     "Dataverse": "behaviour.dataverse",
     "DataverseFault": "behaviour.faults",
     "Depth": "behaviour.security",
@@ -51,10 +81,23 @@ _PLACES: Final = {
     "FaultPlan": "control.injection",
     "Limits": "control.limits",
     "Operation": "behaviour.dataverse",
+    "RuleOfData": "control.rules",
     "Sample": "sample",
     "SqliteRows": "behaviour.sqlite_rows",
     "User": "behaviour.security",
+    "Versions": "behaviour.keeping",
+    "Wanted": "control.trace",
+    "What": "control.rules",
+    "When": "control.rules",
 }
+
+
+@pluggy.HookimplMarker("holdfast")
+def holdfast_register_cli(commands: CommandLine) -> None:
+    """Add the verb."""
+    from holdfast_emulator._cli import emulator
+
+    commands.add(emulator, name="emulator")
 
 
 def __getattr__(name: str) -> object:

@@ -8,14 +8,6 @@ import signal
 import sys
 from pathlib import Path
 
-from holdfast.hookspecs import CommandLine, hookimpl
-
-
-@hookimpl
-def holdfast_register_cli(commands: CommandLine) -> None:
-    """Add the verb."""
-    commands.add(emulator, name="emulator")
-
 
 async def emulator(
     *,
@@ -23,6 +15,7 @@ async def emulator(
     rows: int = 1000,
     seed: int = 1,
     file: Path | None = None,
+    snapshot: Path | None = None,
     requests_per_window: int = 6000,
     execution: float = 1200.0,
     window: float = 300.0,
@@ -34,18 +27,21 @@ async def emulator(
     :param rows: how many sample rows a new organisation gets
     :param seed: which sample rows; the same seed makes the same rows
     :param file: keep the organisation in this file; without it, it is gone in the end
+    :param snapshot: begin with the organisation in this file, as ``GET /_emulator/snapshot`` wrote
+        it, instead of sample rows
     :param requests_per_window: how often one user may ask in one window before a 429
     :param execution: how many seconds one user's requests may take in one window before a 429
     :param window: how long that window is, in seconds
     :param concurrent: how many requests one user may have running before a 429
     """
-    from holdfast_emulator._organisation import organisation
+    from holdfast_emulator._organisation import organisation, read_begin
     from holdfast_emulator._server import EmulatorServer
     from holdfast_emulator.control.limits import Limits
 
-    dataverse = organisation(rows, seed, file)
+    begin = None if snapshot is None else read_begin(snapshot)
+    dataverse = organisation(rows, seed, file, begin)
     limits = Limits(requests_per_window, execution, window, concurrent)
-    renew = None if file else lambda: organisation(rows, seed, None)
+    renew = None if file else lambda: organisation(rows, seed, None, begin)
     try:
         async with EmulatorServer(dataverse, port=port, limits=limits, renew=renew) as server:
             _announce(server.url)
@@ -62,7 +58,8 @@ def _announce(url: str) -> None:
     lines = [
         f"Dataverse emulator on {url}",
         *(f"  token {token} signs in {name}" for name, token in default_users()),
-        f"  {url}/_emulator/trace, …/faults and …/reset control it; Ctrl-C stops it",
+        f"  {url}/_emulator/ lists what controls it: faults, clock, baselines, trace, reset",
+        "  Ctrl-C stops it",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

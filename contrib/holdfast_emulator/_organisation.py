@@ -11,19 +11,41 @@ from holdfast.errors import StorageError
 from holdfast_emulator.behaviour.dataverse import Dataverse
 from holdfast_emulator.behaviour.rows import RowStore
 from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
+from holdfast_emulator.control.snapshot import BadSnapshot, read_snapshot
 from holdfast_emulator.sample import Sample
 
 
-def organisation(rows: int, seed: int, file: Path | None) -> Dataverse:
+def organisation(
+    rows: int, seed: int, file: Path | None, snapshot: bytes | None = None
+) -> Dataverse:
     """Return an organisation with sample rows; one that comes from a file keeps those it has.
 
-    :raises StorageError: the file is in use, or not one of an emulator
+    :param snapshot: begin with the organisation in it, whatever the file has
+    :raises StorageError: the file is in use, or not one of an emulator; or the snapshot is none
     """
     dataverse = _opened(file) if file else _dataverse(None)
+    if snapshot is not None:
+        try:
+            read_snapshot(dataverse, snapshot)
+        except BadSnapshot as error:
+            dataverse.close()
+            raise StorageError(f"the emulator cannot begin with a snapshot: {error}") from error
+        return dataverse
     if next(dataverse.scan("account"), None) is None and rows:
         today = _now().replace(hour=0, minute=0, second=0, microsecond=0)
         Sample(rows, today, seed).load(dataverse)
     return dataverse
+
+
+def read_begin(snapshot: Path) -> bytes:
+    """Return the content of a snapshot.
+
+    :raises StorageError: it cannot be read
+    """
+    try:
+        return snapshot.read_bytes()
+    except OSError as error:
+        raise StorageError(f"the snapshot {snapshot} cannot be read: {error.strerror}") from error
 
 
 def _opened(file: Path) -> Dataverse:

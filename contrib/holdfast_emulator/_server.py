@@ -1,56 +1,46 @@
 """The emulator on a socket: sign-in, limits, faults, compression.
 
 Invariant: a fault, a refused token and a limit act before the organisation is asked, or after it
-has answered; never in between.
+has answered; never in between. Every request leaves its place in the trace, whatever becomes of it.
 """
 
 from __future__ import annotations
 
-import asyncio
+import re
 import time
 import uuid
-import zlib
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from holdfast.contracts import FilterLanguage
-from holdfast.discovery import FILTERS, Catalogue
-from holdfast.errors import UsageError
+from holdfast_emulator._compression import WORTH_COMPRESSING, accepts_gzip, gzipped
+from holdfast_emulator._failures import telling_failures
+from holdfast_emulator._listener import Listener
 from holdfast_emulator.behaviour.dataverse import Dataverse
-from holdfast_emulator.behaviour.faults import BAD_QUERY, DataverseFault, deadlock, expired_version
+from holdfast_emulator.behaviour.faults import BAD_QUERY, DataverseFault
+from holdfast_emulator.behaviour.keeping import Versions
+from holdfast_emulator.behaviour.metadata import TableDefinition
 from holdfast_emulator.behaviour.security import User
-from holdfast_emulator.control.injection import Fault, FaultKind, FaultPlan
-from holdfast_emulator.control.limits import TOO_MANY_REQUESTS, Limits, ServiceProtection, throttled
+from holdfast_emulator.control.connections import ACTIONS, Exchange, Late
+from holdfast_emulator.control.injection import Asked, Fault, FaultKind, FaultPlan
+from holdfast_emulator.control.limits import Limits, ServiceProtection
 from holdfast_emulator.control.pages import ControlPages
+from holdfast_emulator.control.play import play
+from holdfast_emulator.control.replacements import NOBODY, Struck
+from holdfast_emulator.control.spoilers import without_mark
+from holdfast_emulator.control.trace import Seen, Trace, shown
+from holdfast_emulator.control.waiting import Waiting
 from holdfast_emulator.wire.api import WebApi
-from holdfast_emulator.wire.batch_run import Interrupted
 from holdfast_emulator.wire.calls import Call, Reply, adding, bad_query, refusal
 from holdfast_emulator.wire.urls import VERSIONS
 
+_ENTITY_SET: Final = re.compile(r"[^(/?]*")
 _MAX_URL: Final = 32_768
 _MAX_BODY: Final = 120 * 1024 * 1024
-_WORTH_COMPRESSING: Final = 1024
-_PORTAL: Final = (
-    b"<!DOCTYPE html><html><head><title>Sign in</title></head>"
-    b"<body><h1>Welcome to the hotel network</h1></body></html>"
-)
-_BEFORE: Final = frozenset(
-    {
-        FaultKind.LOSE_REQUEST,
-        FaultKind.THROTTLE,
-        FaultKind.UNAVAILABLE,
-        FaultKind.DEADLOCK,
-        FaultKind.CAPTIVE_PORTAL,
-        FaultKind.EXPIRE_TOKEN,
-        FaultKind.EXPIRE_DELTA,
-    }
-)
 
 
 class EmulatorServer:
@@ -72,20 +62,21 @@ class EmulatorServer:
         renew: Callable[[], Dataverse] | None = None,
     ) -> None:
         self.faults = FaultPlan()
-        self._language = _odata()
-        self._api = WebApi(dataverse, self._language)
+        self.requests = Trace()
+        self._api = WebApi(dataverse, self.requests.operations)
         self._limits = limits or Limits()
-        self._protection = ServiceProtection(self._limits, time.monotonic)
-        self._host = host
-        self._port = port
+        self.protection = self._protecting()
+        self._waiting = Waiting(lambda: self.dataverse.clock)
+        self._late: list[Late] = []
+        self._memory: dict[str, object] = {}
+        self._listener = Listener(host, port, self._waiting.wait)
         self._dop_hint = str(dop_hint)
         self._renew = renew
-        self._stack = AsyncExitStack()
 
     @property
     def url(self) -> str:
         """The address of the organisation, without a path."""
-        return f"http://{self._host}:{self._port}"
+        return self._listener.url
 
     @property
     def dataverse(self) -> Dataverse:
@@ -95,39 +86,38 @@ class EmulatorServer:
     @property
     def trace(self) -> list[Mapping[str, object]]:
         """What was asked since the last reset, the parts of batches one by one before the whole."""
-        return [asdict(one) for one in self._api.trace]
+        return [shown(one) for one in self.requests.entries]
 
-    def reset(self) -> bool:
-        """Forget faults, limits and trace; tell whether the rows were renewed too."""
+    def reset(self, baseline: str | None = None, versions: Versions = Versions.FORWARD) -> bool:
+        """Forget faults, limits and trace; tell whether the rows were renewed too.
+
+        :param baseline: go back to this one, instead of to how the organisation was made
+        """
         self.faults.clear()
-        self._protection = ServiceProtection(self._limits, time.monotonic)
+        self._late.clear()
+        self._memory.clear()
+        self.requests.clear()
+        self.protection = self._protecting()
+        if baseline is not None:
+            self.dataverse.keeper.give_back(baseline, versions)
+            return True
         if self._renew is None:
-            self._api.trace.clear()
             return False
         renewed = self._renew()
         renewed.purge_changes(after=self.dataverse.version)
-        self._api = WebApi(renewed, self._language)
+        self._api = WebApi(renewed, self.requests.operations)
+        self._waiting.wake()
         return True
 
     async def __aenter__(self) -> Self:
-        runner = web.AppRunner(
-            self._application(),
-            access_log=None,
-            shutdown_timeout=1.0,
-            max_line_size=_MAX_URL,
-        )
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, self._host, self._port)
-        try:
-            await site.start()
-        except (OSError, OverflowError) as error:
-            await self._stack.aclose()
-            raise UsageError(
-                f"port {self._port} of {self._host} cannot be listened on: {error}; "
-                "take another, or 0 for any that is free"
-            ) from error
-        self._port = runner.addresses[0][1]
+        pages = ControlPages(self)
+        application = web.Application(client_max_size=_MAX_BODY, middlewares=[telling_failures])
+        application.router.add_route("*", "/_emulator", pages.answer)
+        application.router.add_route("*", "/_emulator/", pages.answer)
+        application.router.add_route("*", "/_emulator/{what}", pages.answer)
+        application.router.add_route("*", "/_emulator/{what}/{name:.+}", pages.answer)
+        application.router.add_route("*", "/{path:.*}", self._serve)
+        await self._listener.start(application, _MAX_URL)
         return self
 
     async def __aexit__(
@@ -136,97 +126,121 @@ class EmulatorServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stack.aclose()
+        await self._listener.stop()
 
-    def _application(self) -> web.Application:
-        application = web.Application(client_max_size=_MAX_BODY)
-        pages = ControlPages(self.faults, lambda: self.trace, self.reset)
-        application.router.add_route("*", "/_emulator/{what}", pages.answer)
-        application.router.add_route("*", "/{path:.*}", self._serve)
-        return application
+    def _protecting(self) -> ServiceProtection:
+        def seconds() -> float:
+            return self.dataverse.clock().timestamp()
+
+        return ServiceProtection(self._limits, seconds, time.perf_counter)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request of a client, with the fault that is due."""
-        fault = self.faults.strike(request.method, _target(request))
-        if fault is None:
-            return await _send(request, await self._guarded(request))
-        if fault.kind is FaultKind.DELAY:
-            await asyncio.sleep(fault.seconds)
-            return await _send(request, await self._guarded(request))
-        if fault.kind in _BEFORE:
-            return await self._stricken(request, fault)
-        return await self._spoilt(request, fault)
-
-    async def _stricken(self, request: web.Request, fault: Fault) -> web.StreamResponse:
-        """Let a fault take the place of the answer; nothing is carried out."""
-        wait = {"Retry-After": str(fault.retry_after)}
-        match fault.kind:
-            case FaultKind.LOSE_REQUEST:
-                return _hang_up(request)
-            case FaultKind.THROTTLE:
-                words = (
-                    "Number of requests exceeded the limit of 6000 over time window of 300 seconds."
-                )
-                reply = throttled(fault.retry_after, TOO_MANY_REQUESTS, words)
-            case FaultKind.UNAVAILABLE:
-                reply = Reply(503, b"<h2>Our services aren't available</h2>", wait, "text/html")
-            case FaultKind.DEADLOCK:
-                reply = refusal(deadlock())
-            case FaultKind.CAPTIVE_PORTAL:
-                reply = Reply(200, _PORTAL, type="text/html")
-            case FaultKind.EXPIRE_TOKEN:
-                reply = _unauthorized(request)
-            case _:
-                reply = refusal(expired_version())
-        return await _send(request, reply)
-
-    async def _spoilt(self, request: web.Request, fault: Fault) -> web.StreamResponse:
-        """Carry the request out and lose the answer, or the second half of it."""
-        try:
-            reply = await self._guarded(request, fault.operations)
-        except Interrupted:
-            return _hang_up(request)
-        if fault.kind is FaultKind.LOSE_REPLY:
-            return _hang_up(request)
-        return await _send(request, reply, cut=True)
-
-    async def _guarded(self, request: web.Request, stop_after: int | None = None) -> Reply:
-        """Answer after sign-in and limits."""
         user = self._user(request)
+        number = str(uuid.uuid4())
+        seen = Seen(request.method, _target(request), number, user.id if user else "")
+        asked = self._asked(seen, user)
+
+        async def carry_out(stop_after: int | None) -> Reply:
+            reply = await self._guarded(request, user, seen, stop_after)
+            for late in [one for one in self._late if one.follows(asked)]:
+                self._late.remove(late)
+                await late.carry_out(None)
+            return reply
+
+        async def send(reply: Reply) -> web.StreamResponse:
+            return _dressed(request, reply, number)
+
+        fault = self.faults.strike(asked)
+        if fault is None:
+            return await send(await carry_out(None))
+        seen.fault = fault.kind.value
+        exchange = Exchange(
+            request,
+            asked,
+            fault,
+            self.dataverse,
+            carry_out,
+            send,
+            self._waiting.wait,
+            self._listener.go_away,
+            self._late,
+        )
+        response = await play(exchange, self._struck(request, fault, asked), _unauthorized(request))
+        if not seen.noted:
+            self.requests.note(seen, 0 if fault.kind in ACTIONS else response.status, 0.0, 0)
+        return response
+
+    async def _guarded(
+        self, request: web.Request, user: User | None, seen: Seen, stop_after: int | None
+    ) -> Reply:
+        """Answer after sign-in and limits, and leave a trace of it."""
+        started = time.perf_counter()
+        reply: Reply | None = None
+        try:
+            reply = await self._answered(request, user, seen, stop_after)
+            return reply
+        finally:
+            status, sent = (reply.status, len(reply.body)) if reply else (0, 0)
+            self.requests.note(seen, status, time.perf_counter() - started, sent)
+
+    async def _answered(
+        self, request: web.Request, user: User | None, seen: Seen, stop_after: int | None
+    ) -> Reply:
         if user is None:
             return _unauthorized(request)
-        refused = self._protection.refuse(user.id)
+        refused = self.protection.refuse(user.id)
         if refused is not None:
             return refused
-        with self._protection.running(user.id) as left:
+        with self.protection.running(user.id) as hints:
             try:
-                call = _call(request, user, await request.read(), stop_after)
+                body = await request.read()
+                call = _call(request, user, body, stop_after)
             except web.HTTPRequestEntityTooLarge:
                 return refusal(DataverseFault(413, BAD_QUERY, "The request is too large."))
             except (web.RequestPayloadError, UnicodeError):
                 return refusal(bad_query("The request cannot be decoded."))
             if call is None:
                 return Reply(404, b"", type="text/html")
+            seen.received = len(body)
+            if seen.fault == FaultKind.ENDLESS_LINK.value:
+                call = replace(call, query=without_mark(call.query))
             reply = self._api.answer(call)
-            return adding(reply, self._hints(left))
+            return adding(reply, {"x-ms-dop-hint": self._dop_hint, **hints})
+
+    def _asked(self, seen: Seen, user: User | None) -> Asked:
+        """Return the request as schedules look at it."""
+        table = self._table(seen.target)
+        return Asked(
+            seen.method,
+            seen.target,
+            self.dataverse.clock(),
+            (user.id, user.name) if user else (None, None),
+            table.name if table else None,
+        )
+
+    def _table(self, target: str) -> TableDefinition | None:
+        return self.dataverse.metadata.entity_set(_ENTITY_SET.match(target)[0])  # type: ignore[index]  # it always matches
+
+    def _struck(self, request: web.Request, fault: Fault, asked: Asked) -> Struck:
+        root, _, _ = request.raw_path.removesuffix(asked.target).rpartition("/")
+        host = f"{request.scheme}://{request.host}"
+        return Struck(
+            fault,
+            host + root,
+            host + without_mark(request.raw_path),
+            self.dataverse.clock(),
+            self.dataverse.organization_id,
+            asked.user[0] or NOBODY,
+            self._table(asked.target),
+            self._memory,
+        )
 
     def _user(self, request: web.Request) -> User | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
         return self.dataverse.security.user_of(token.strip())
-
-    def _hints(self, left: int) -> Mapping[str, str]:
-        return {
-            "x-ms-dop-hint": self._dop_hint,
-            "x-ms-ratelimit-burst-remaining-xrm-requests": str(left),
-        }
-
-
-def _odata() -> FilterLanguage:
-    driver = Catalogue().load_driver(FILTERS, "odata", FilterLanguage)
-    language: FilterLanguage = driver(driver.Settings())
-    return language
 
 
 def _target(request: web.Request) -> str:
@@ -266,34 +280,14 @@ def _unauthorized(request: web.Request) -> Reply:
     return Reply(401, b"", {"WWW-Authenticate": challenge}, "text/html")
 
 
-def _hang_up(request: web.Request) -> web.StreamResponse:
-    """Close the connection; what is returned goes nowhere."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=500)
-
-
-async def _send(request: web.Request, reply: Reply, *, cut: bool = False) -> web.StreamResponse:
-    """Write the reply; ``cut`` closes the connection in the middle of its body."""
-    number = str(uuid.uuid4())
+def _dressed(request: web.Request, reply: Reply, number: str) -> web.Response:
+    """Return the reply as it goes out: with the id of the request, compressed where it pays."""
     headers = {**reply.headers, "x-ms-service-request-id": number, "REQ_ID": number}
     body = reply.body
     if body or reply.status not in (204, 304):
         headers["Content-Type"] = reply.type
-    if len(body) > _WORTH_COMPRESSING and "gzip" in request.headers.get("Accept-Encoding", ""):
+    wanted = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+    if wanted and len(body) > WORTH_COMPRESSING:
         headers["Content-Encoding"] = "gzip"
-        body = zlib.compress(body, level=1, wbits=31)
-    if not cut:
-        return web.Response(status=reply.status, body=body, headers=headers)
-    return await _send_half(request, web.StreamResponse(status=reply.status, headers=headers), body)
-
-
-async def _send_half(
-    request: web.Request, response: web.StreamResponse, body: bytes
-) -> web.StreamResponse:
-    response.content_length = len(body) or 1
-    await response.prepare(request)
-    await response.write(body[: len(body) // 2])
-    if request.transport is not None:
-        request.transport.close()
-    return response
+        body = gzipped(body)
+    return web.Response(status=reply.status, body=body, headers=headers)

@@ -49,6 +49,10 @@ _TRADES: Final = (
 _FORMS: Final = ("AS", "ASA", "A/S", "GmbH", "AB", "S.A.", "Oy", "ApS", "e.K.")
 _STREETS: Final = ("Strandgaten", "Østre Allé", "Hauptstraße", "Kirkegårdsvej", "Rue de l'Église")
 _JOBS: Final = ("Daglig leder", "Technician", "Käufer", "Ingénieur", "Økonomisjef", "Intern ✓")
+#: One grey pixel, as PNG in base64.
+_PICTURE: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
 _WORK: Final = (
     "Call",
     "Inspect pump",
@@ -209,7 +213,7 @@ class Sample:
         if dice.below(10):
             return {}
         return {
-            "entityimage": self._made_id("opportunity", number),
+            "entityimage": _PICTURE,
             "entityimageid": self._made_id("opportunity", number),
             "entityimage_timestamp": 638_000_000_000_000_000 + number,
             "entityimage_url": f"/Image/download.aspx?Entity=account&Timestamp={number}",

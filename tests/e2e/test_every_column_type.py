@@ -23,6 +23,8 @@ from support.field import Field
 TABLES = ("account", "contact", "opportunity", "task")
 T = ColumnType
 KEY = "7eb682f1-ca75-4511-80d4-00155d2a68d1"
+#: What is written to it becomes the date of creation; what it then holds is the real one.
+_SWAPPED = "overriddencreatedon"
 OTHER_KEY = "00000000-0000-4000-8000-00000000000f"
 TEXT = "Ærø Łódź ☃ '\"\\ <&> %_ 😀"
 #: What an application reads of each type, as docs and :mod:`holdfast.values` say.
@@ -72,7 +74,7 @@ class Writing:
             column.name: self.value(column)
             for column in schema.columns
             if (column.updatable if self.second else column.creatable)
-            and column.name != schema.primary_id
+            and column.name not in (schema.primary_id, _SWAPPED)
         }
 
     def value(self, column: Column) -> Value:
@@ -175,7 +177,10 @@ def stored(field: Field, table: str, schema: TableSchema) -> dict[str, sqlite3.R
 def on_server(field: Field, table: str, row_id: str) -> Mapping[str, Any]:
     row = field.dataverse.find(table, row_id)
     assert row is not None
-    return {column.name: row[column.name] for column in row.definition.columns}
+    return {
+        column.name: row[f"{column.name}id" if column.type is T.IMAGE else column.name]
+        for column in row.definition.columns
+    }
 
 
 async def read(replica: holdfast.Replica, table: str) -> dict[str, holdfast.Row]:
@@ -208,8 +213,14 @@ _FILE_TYPES = {"text": "str", "integer": "int", "real": "float"}
 
 def targets(field: Field) -> dict[str, str]:
     """Return a row of each table that a lookup may point to."""
-    found = {name: next(iter(field.dataverse.scan(name))).id for name in (*TABLES, "team")}
+    dataverse = field.dataverse
+    found = {name: next(iter(dataverse.scan(name))).id for name in (*TABLES, "team")}
+    lead = dataverse.create(dataverse.system, "lead", {"subject": "A tip"})
+    values = {"title": "It stands still", "customerid": Reference("account", found["account"])}
+    case = dataverse.create(dataverse.system, "incident", values)
     return found | {
+        "lead": lead.id,
+        "incident": case.id,
         "systemuser": field.user.id,
         "transactioncurrency": field.dataverse.seed.euro_id,
     }
@@ -217,7 +228,7 @@ def targets(field: Field) -> dict[str, str]:
 
 def fill(field: Field) -> None:
     """Give a row of each table a value in what only the server writes."""
-    image = {"entityimage": KEY, "entityimageid": KEY}  # here a picture is known by its id
+    image = {"entityimageid": KEY}  # here a picture is known by its id
     given = {**image, "new_contract": KEY, "new_contract_name": "contract.pdf"}
     for table in TABLES:
         definition = field.dataverse.metadata.table(table)

@@ -173,9 +173,9 @@ def lookup(
 
 
 def image(schema_name: str = "EntityImage") -> list[ColumnDefinition]:
-    """Return an image column and its companions; pictures themselves are out of scope."""
+    """Return an image column and its companions, which only the server writes."""
     return [
-        read_only(define(schema_name, ColumnType.IMAGE)),
+        define(schema_name, ColumnType.IMAGE),
         read_only(guid(f"{schema_name}Id")),
         read_only(bigint(f"{schema_name}_Timestamp")),
         read_only(text(f"{schema_name}_URL", 200, form="Url")),
@@ -183,7 +183,7 @@ def image(schema_name: str = "EntityImage") -> list[ColumnDefinition]:
 
 
 def file(schema_name: str) -> list[ColumnDefinition]:
-    """Return a file column and the name of its file; contents are out of scope."""
+    """Return a file column and the name of its file; both are written by uploads only."""
     return [
         read_only(define(schema_name, ColumnType.FILE)),
         read_only(text(f"{schema_name}_Name", 200)),
@@ -198,9 +198,12 @@ def stamps() -> list[ColumnDefinition]:
         moment("ModifiedOn"),
         lookup("ModifiedBy", "systemuser"),
         bigint("VersionNumber"),
+        lookup("CreatedOnBehalfBy", "systemuser"),
+        lookup("ModifiedOnBehalfBy", "systemuser"),
     ]
     return [
         *(read_only(column) for column in written),
+        replace(moment("OverriddenCreatedOn", "Record Created On"), updatable=False),
         integer("ImportSequenceNumber", -2147483648),
         integer("TimeZoneRuleVersionNumber", -1),
         integer("UTCConversionTimeZoneCode", -1),

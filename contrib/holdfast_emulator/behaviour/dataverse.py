@@ -10,34 +10,52 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from itertools import count
 from typing import Final
 
-from holdfast.filters import EVERYTHING, Expression, Function
 from holdfast.values import Cell, Reference
 from holdfast_emulator.behaviour import faults
+from holdfast_emulator.behaviour.associations import Associations
+from holdfast_emulator.behaviour.cascades import Cascades
 from holdfast_emulator.behaviour.changes import ChangePage, Tracker, TrackPosition
-from holdfast_emulator.behaviour.derive import Derivation, draft_of, overlay, stamp_of
+from holdfast_emulator.behaviour.clock import VirtualClock
+from holdfast_emulator.behaviour.column_security import CLOSED, EVERYBODY, ColumnAccess
+from holdfast_emulator.behaviour.custom_api import CustomApis
+from holdfast_emulator.behaviour.derive import Derivation, draft_of, overlay
+from holdfast_emulator.behaviour.directory import Directory
+from holdfast_emulator.behaviour.file_messages import file_apis
+from holdfast_emulator.behaviour.file_tables import ATTACHMENT, BLOCKS, install
+from holdfast_emulator.behaviour.files import Files
+from holdfast_emulator.behaviour.keeping import Keeper
+from holdfast_emulator.behaviour.key_rules import accept_key, key_over, with_key
 from holdfast_emulator.behaviour.ledger import Effect, Ledger, Operation
 from holdfast_emulator.behaviour.links import Links
+from holdfast_emulator.behaviour.loading import Loader
 from holdfast_emulator.behaviour.metadata import (
     ColumnDefinition,
+    KeyDefinition,
     Metadata,
     TableDefinition,
-    metadata_id,
 )
 from holdfast_emulator.behaviour.navigation import Navigator
-from holdfast_emulator.behaviour.relationships import RelationshipDefinition
-from holdfast_emulator.behaviour.row import PAGE_LIMIT, Cells, Row
+from holdfast_emulator.behaviour.people import NewUser, People
+from holdfast_emulator.behaviour.processes import process_apis
+from holdfast_emulator.behaviour.relationships import Hop, RelationshipDefinition
+from holdfast_emulator.behaviour.row import PAGE_LIMIT, Row
 from holdfast_emulator.behaviour.rows import MemoryRows, RowStore
-from holdfast_emulator.behaviour.security import Depth, Security, User
-from holdfast_emulator.behaviour.seed import Seed, base_rows, default_users
-from holdfast_emulator.behaviour.tables import stock_metadata
-from holdfast_emulator.behaviour.writes import IfMatch, Rule, Values, Writer
+from holdfast_emulator.behaviour.schema_changes import SchemaChanges, kept_metadata
+from holdfast_emulator.behaviour.security import Privilege, Security, User
+from holdfast_emulator.behaviour.seed import Seed, base_rows, counted_ids, default_users
+from holdfast_emulator.behaviour.sharing import Sharing
+from holdfast_emulator.behaviour.stored_files import FileStore
+from holdfast_emulator.behaviour.views import public_views
+from holdfast_emulator.behaviour.writes import DuplicateRule, IfMatch, Rule, Values, Writer
+from holdfast_emulator.queries.conditions import EVERY_ROW, Condition
 from holdfast_emulator.queries.query import Answer, Query
+from holdfast_emulator.queries.scope import Asking
 from holdfast_emulator.queries.select import Selection
+from holdfast_emulator.queries.settings import asking
 
-__all__ = ["Dataverse", "Effect", "IfMatch", "Operation", "Rule", "Values"]
+__all__ = ["Dataverse", "DuplicateRule", "Effect", "IfMatch", "Operation", "Rule", "Values"]
 
 _TRACKING_DAYS: Final = "expirechangetrackingindays"
 
@@ -51,9 +69,10 @@ class Dataverse:
     :param rows: where rows are kept; by default in memory
     :param on_effect: hears of every committed change, in order
 
-    ``rules`` is a list of plug-ins that a test may fill; ``security`` knows the tokens and depths;
-    ``navigator`` follows relationships from row to row;
-    ``seed`` has the ids of the organisation, its business unit, its currency and its own user.
+    ``rules`` are plug-ins that run before a write, ``reactions`` those after; ``security`` knows
+    tokens and depths; ``people`` adds users, teams and business units; ``files`` has what file and
+    image columns hold; ``navigator`` follows relationships, ``cascades`` what goes along with a
+    row; ``seed`` has the ids of the organisation, its business unit, currency and own user.
     """
 
     def __init__(
@@ -65,34 +84,86 @@ class Dataverse:
         rows: RowStore | None = None,
         on_effect: Callable[[Effect], None] | None = None,
     ) -> None:
-        self.metadata = metadata or stock_metadata()
-        self.security = Security()
         self.seed = Seed()
-        self._clock = clock
+        self.clock = VirtualClock(clock)
         self._store = rows or MemoryRows()
-        for table in self.metadata.tables.values():
+        self.metadata = metadata or kept_metadata(self._store)
+        install(self.metadata)
+        for table in (*self.metadata.tables.values(), BLOCKS):
             self._prepare(table)
         self._links = Links(self._store)
         self.navigator = Navigator(self.metadata, self._store, self._links)
         self._ledger = Ledger(self._store, self._links)
-        self._tracker = Tracker(self._store, clock, lambda: self.expire_days)
+        self._tracker = Tracker(self._store, self.clock, lambda: self.expire_days)
+        self.schema = SchemaChanges(
+            self.metadata, self._store, self._links, self._ledger, self._tracker
+        )
         derivation = Derivation(self.find, self.seed.currency_id)
+        self._loader = Loader(
+            self._store, self._ledger, self._links, derivation, self.seed.system, self.clock
+        )
+        make_id = make_id or counted_ids()
+        self.cascades = Cascades(self.navigator)
+        self.security = self._secured()
         self._writer = Writer(
             self.metadata,
             self.security,
             self._ledger,
             self._links,
+            self.cascades,
             derivation,
-            clock,
-            make_id or counted_ids(),
+            self.clock,
+            make_id,
         )
+        file_store = FileStore(self._writer, self._ledger, self._store)
+        self.files = Files(self._writer, file_store)
+        self.apis = CustomApis((*file_apis(), *process_apis()))
+        self.register = self.apis.register
+        self._ledger.on_bury[ATTACHMENT] = file_store.drop_blocks
+        self._writer.follow_ups.append(self.files.keep_images)
+        self._associations = Associations(
+            self.metadata, self.navigator, self.security, self._ledger, self._writer, make_id
+        )
+        self.keeper = self._kept()
+        self.reactions = self._writer.reactions
+        self.people = People(self.security, self._writer, self._ledger, self.seed)
         self._populate()
+        self.schema.resume()
         self._ledger.on_effect = on_effect
+
+    def _secured(self) -> Security:
+        return Security(
+            Directory(self.metadata, self._store, self._links),
+            Sharing(
+                self.metadata, self._store, self._links, self._ledger, self.cascades, self.clock
+            ),
+            self.clock,
+        )
+
+    def _kept(self) -> Keeper:
+        return Keeper(
+            self._store,
+            self._ledger,
+            self._links,
+            self._tracker,
+            self.clock,
+            {
+                "metadata": self.metadata,
+                "rules": self._writer,
+                "apis": self.apis,
+                **self.security.parts(),
+            },
+        )
 
     @property
     def rules(self) -> list[Rule]:
         """The plug-ins, in the order in which they run."""
         return self._writer.rules
+
+    @property
+    def duplicate_rules(self) -> list[DuplicateRule]:
+        """What counts as a duplicate, for callers that ask for duplicate detection."""
+        return self._writer.duplicate_rules
 
     @property
     def version(self) -> int:
@@ -103,16 +174,6 @@ class Dataverse:
     def organization_id(self) -> str:
         """The id of the organisation."""
         return self.seed.organization_id
-
-    @property
-    def business_unit_id(self) -> str:
-        """The id of the root business unit."""
-        return self.seed.business_unit_id
-
-    @property
-    def currency_id(self) -> str:
-        """The id of the base currency."""
-        return self.seed.currency_id
 
     @property
     def system(self) -> User:
@@ -134,26 +195,40 @@ class Dataverse:
     def retrieve(self, user: User, table: str, row_id: str) -> Row:
         """Return a row; 404 when it is not there, 403 when it is not the user's to read."""
         definition = self._table(table)
-        self.security.check(user, definition, "Read")
+        self.security.check(user, definition, Privilege.READ)
         row = self.find(table, row_id)
         if row is None:
             raise faults.missing_row(table, row_id)
-        self.security.check_row(user, definition, row.id, row.owner_id, "Read")
+        self.security.check_row(user, row, Privilege.READ)
         return self._shown(user, row)
 
-    def create(self, user: User, table: str, values: Values) -> Row:
+    def create(
+        self, user: User, table: str, values: Values, *, detect_duplicates: bool = False
+    ) -> Row:
         """Create a row and return it; the primary id in ``values`` is taken, or one is made.
 
-        412 0x80040237 when the id is taken.
+        412 0x80040237 when the id is taken, 0x80060892 when the values of an alternate key are,
+        0x80040333 when a duplicate is looked for and found.
         """
-        return self._shown(user, self._writer.create(user, self._table(table), values))
+        definition = self._table(table)
+        row = self._writer.create(user, definition, values, detect_duplicates=detect_duplicates)
+        return self._shown(user, row)
 
     def update(
-        self, user: User, table: str, row_id: str, values: Values, *, if_match: IfMatch = None
+        self,
+        user: User,
+        table: str,
+        row_id: str,
+        values: Values,
+        *,
+        if_match: IfMatch = None,
+        detect_duplicates: bool = False,
     ) -> Row:
         """Write columns of a row that exists, and return it; 404, 412 0x80060882."""
-        definition = self._table(table)
-        row = self._writer.update(user, definition, row_id.lower(), values, if_match)
+        definition, row_id = self._table(table), row_id.lower()
+        row = self._writer.update(
+            user, definition, row_id, values, if_match, detect_duplicates=detect_duplicates
+        )
         return self._shown(user, row)
 
     def upsert(self, user: User, table: str, row_id: str, values: Values) -> tuple[Row, bool]:
@@ -166,6 +241,46 @@ class Dataverse:
     def delete(self, user: User, table: str, row_id: str, *, if_match: IfMatch = None) -> None:
         """Delete a row and what cascades; 404, 412, 405 0x80040227 where a relationship forbids."""
         self._writer.delete(user, self._table(table), row_id.lower(), if_match)
+
+    def associate(
+        self,
+        user: User,
+        table: str,
+        row_id: str,
+        navigation: str,
+        target: Reference,
+        *,
+        if_match: IfMatch = None,
+    ) -> None:
+        """Join two rows along a navigation property; 404, 412 0x80040237 for a pair that is."""
+        hop = self._associations.hop(table, navigation, target.table)
+        self._associations.associate(user, hop, row_id.lower(), target.id.lower(), if_match)
+
+    def disassociate(
+        self,
+        user: User,
+        table: str,
+        row_id: str,
+        navigation: str,
+        target: Reference | None = None,
+        *,
+        if_match: IfMatch = None,
+    ) -> None:
+        """Part two rows; without ``target``, whatever a lookup points to. 404 for a missing row."""
+        hop = self._associations.hop(table, navigation, target.table if target else None)
+        target_id = target.id.lower() if target else None
+        self._associations.disassociate(user, hop, row_id.lower(), target_id, if_match)
+
+    def find_by_key(self, table: str, values: Values) -> Row | None:
+        """Return the row with these values in the columns of an alternate key, whoever asks.
+
+        400 when the columns are no key of the table, or a value does not fit.
+        """
+        definition = self._table(table)
+        key = key_over(definition, values)
+        cells = accept_key(definition, values)
+        found = self._links.keys.holding(definition, key.columns, cells)
+        return self.find(table, found[0]) if found else None
 
     def find(self, table: str, row_id: str) -> Row | None:
         """Return a row whoever asks: for expanding lookups, for checks after the fact."""
@@ -193,25 +308,32 @@ class Dataverse:
         definition = self._table(table)
         return (Row(definition, cells) for cells in self._store.scan(table))
 
+    def visible(self, user: User, table: str) -> Iterator[Row]:
+        """Yield the rows that the user may read, by id, as they see them; 403 without the right."""
+        self.security.check(user, self._table(table), Privilege.READ)
+        return (self._shown(user, row) for row in self.scan(table) if self.readable(user, row))
+
     def readable(self, user: User, row: Row) -> bool:
         """Tell whether the user may read a row: expanding leaves the others out."""
-        return self.security.reaches(user, row.definition, row.owner_id)
+        return self.security.reaches(user, row, Privilege.READ)
+
+    def related(self, user: User, hop: Hop, row: Row) -> list[Row]:
+        """Return the rows at the end of a hop that the user may read, by id, as they see them."""
+        found = self.navigator.follow(hop, row)
+        return [self._shown(user, one) for one in found if self.readable(user, one)]
 
     def query(self, user: User, query: Query) -> Answer:
         """Return one page of the rows that match and that the user may read."""
         found = self._selection(user, query).answer()
         return replace(found, rows=[self._shown(user, row) for row in found.rows])
 
-    def count(
-        self,
-        user: User,
-        table: str,
-        expression: Expression = EVERYTHING,
-        functions: Mapping[str, Function] | None = None,
-    ) -> int:
+    def count(self, user: User, table: str, where: Condition = EVERY_ROW) -> int:
         """Count the rows that match and that the user may read, without a limit."""
-        query = Query(table, expression, functions=functions or {})
-        return self._selection(user, query).count()
+        return self._selection(user, Query(table, where)).count()
+
+    def asking(self, user: User) -> Asking:
+        """Return how a user asks now: what they see, their days and weeks."""
+        return asking(self.navigator, self.security, self.seed, user, self.clock())
 
     def track(
         self,
@@ -262,11 +384,7 @@ class Dataverse:
         """
         definition = self._table(table)
         self._outside_transactions()
-        self._links.forget(table)
-        before = self._store.count(table)
-        self._store.put_all(table, (self._loaded(definition, row) for row in rows))
-        self._store.flush()
-        return self._store.count(table) - before
+        return self._loader.load(definition, rows)
 
     def add_table(self, table: TableDefinition) -> None:
         """Add a table; all its columns are the caller's to give, ``versionnumber`` among them."""
@@ -284,13 +402,34 @@ class Dataverse:
         self.metadata.put(wider)
         self._tracker.floors[table] = self._ledger.next_version()
 
-    def secure(self, table: str, column: str, *, hidden_from: User) -> None:
-        """Secure a column: the user reads null in it, and is refused to write it."""
+    def add_key(self, table: str, key: KeyDefinition) -> None:
+        """Add an alternate key; 400 when it cannot be one, 412 0x80060892 where rows are alike."""
+        self.metadata.put(with_key(self._table(table), key, self._links.keys))
+
+    def remove_key(self, table: str, name: str) -> None:
+        """Take an alternate key away; nothing happens when there is none of this name."""
+        definition = self._table(table)
+        others = tuple(key for key in definition.keys if key.name != name)
+        self.metadata.put(replace(definition, keys=others))
+
+    def secure(
+        self,
+        table: str,
+        column: str,
+        *,
+        hidden_from: User | None = None,
+        access: ColumnAccess = CLOSED,
+    ) -> None:
+        """Secure a column: a user has no more than ``access`` to it, and reads null without.
+
+        Without ``hidden_from``, that is everybody but administrators and members of a profile.
+        """
         definition = self._table(table)
         secured = replace(definition.by_name[column], secured=True)
         columns = tuple(secured if c.name == column else c for c in definition.columns)
         self.metadata.put(replace(definition, columns=columns))
-        self.security.hide(hidden_from, table, column)
+        principal = hidden_from.id if hidden_from else EVERYBODY
+        self.security.columns.restrict(principal, table, column, access)
 
     def add_relationship(self, relationship: RelationshipDefinition) -> None:
         """Add a relationship over columns that exist."""
@@ -303,30 +442,14 @@ class Dataverse:
         token: str | None = None,
         user_id: str | None = None,
         teams: Iterable[str] = (),
+        business_unit: str | None = None,
     ) -> User:
-        """Add a systemuser and let ``token`` sign it in; the id follows from the name."""
-        row_id = user_id or metadata_id("systemuser", name)
-        user = User(row_id, name, self.seed.business_unit_id, tuple(teams))
-        if self.find("systemuser", user.id) is None:
-            first, _, last = name.partition(" ")
-            self.create(
-                self.system,
-                "systemuser",
-                {
-                    "systemuserid": user.id,
-                    "firstname": first,
-                    "lastname": last or None,
-                    "domainname": f"{first.lower()}@example.com",
-                    "internalemailaddress": f"{first.lower()}@example.com",
-                    "businessunitid": Reference("businessunit", self.seed.business_unit_id),
-                },
-            )
-        if token:
-            self.security.admit(token, user)
-        return user
+        """Add a systemuser and let ``token`` sign it in; see ``people`` for teams and units."""
+        return self.people.add_user(NewUser(name, token, user_id, tuple(teams), business_unit))
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Keep the definitions, and let go of the store."""
+        self.schema.settle()
         self._store.close()
 
     def _table(self, name: str) -> TableDefinition:
@@ -356,14 +479,14 @@ class Dataverse:
 
     def _populate(self) -> None:
         if self._store.get("organization", self.seed.organization_id) is None:
-            for table, rows in base_rows(self.seed):
+            for table, rows in (*base_rows(self.seed), *public_views(self.metadata)):
                 self.load(table, rows)
-        for name, token in default_users():
-            self.add_user(name, token=token)
+        users = [self.add_user(name, token=token) for name, token in default_users()]
+        self.security.grants.administrators |= {self.system.id, users[0].id}
 
     def _tracked(self, user: User, table: str) -> TableDefinition:
         definition = self._table(table)
-        self.security.check(user, definition, "Read")
+        self.security.check(user, definition, Privilege.READ)
         self.security.check_global(user, definition)
         if not definition.change_tracking:
             raise faults.not_tracked(table)
@@ -371,37 +494,6 @@ class Dataverse:
 
     def _selection(self, user: User, query: Query) -> Selection:
         table = self._table(query.table)
-        self.security.check(user, table, "Read")
-        limited = self.security.depth(user, table) is Depth.BASIC
-        return Selection(
-            self._store, table, query, self.name_of, owned(table, user) if limited else None
-        )
-
-    def _loaded(
-        self, table: TableDefinition, row: Mapping[str, Cell | Reference]
-    ) -> tuple[str, int, Cells]:
-        draft = draft_of(table, None)
-        for name, value in row.items():
-            overlay(table, draft, name, value)
-        user, now = self.seed.system, stamp_of(self._clock())
-        self._writer.derivation.create(user, table, draft, row, now)
-        for name in _KEPT & row.keys():
-            overlay(table, draft, name, row[name])
-        version = draft["versionnumber"] = self._ledger.next_version()
-        return str(draft[table.primary_id]), version, tuple(draft.values())
-
-
-_KEPT: Final = frozenset({"createdon", "modifiedon"})
-
-
-def owned(table: TableDefinition, user: User) -> Callable[[Cells], bool]:
-    """Return the test for rows that a user, or a team of theirs, owns."""
-    at = table.positions["ownerid"]
-    owners = frozenset((user.id, *user.teams))
-    return lambda cells: cells[at] in owners
-
-
-def counted_ids() -> Callable[[], str]:
-    """Return a maker of ids that counts: the same calls, the same ids."""
-    numbers = count(1)
-    return lambda: metadata_id("row", str(next(numbers)))
+        self.security.check(user, table, Privilege.READ)
+        readable = self.security.readable(user, table)
+        return Selection(self._store, table, query, self.asking(user), readable)

@@ -16,8 +16,8 @@ from holdfast.schema import ColumnType
 from holdfast.values import Cell, Reference
 from holdfast_emulator.behaviour.faults import BAD_STATUS, DataverseFault
 from holdfast_emulator.behaviour.metadata import ColumnDefinition, TableDefinition
+from holdfast_emulator.behaviour.principals import User
 from holdfast_emulator.behaviour.row import Cells, Row
-from holdfast_emulator.behaviour.security import User
 from holdfast_emulator.behaviour.validation import round_exact
 
 #: A row while it is being written: every field of the table, by name.
@@ -65,6 +65,11 @@ class Derivation:
             draft["activitytypecode"] = table.name
         if "createdon" in draft:
             draft["createdon"], draft["createdby"] = now, user.id
+            if draft.get("overriddencreatedon") is not None:  # an import says when it really was
+                draft["createdon"] = draft["overriddencreatedon"]
+                draft["overriddencreatedon"] = now
+            if "createdonbehalfby" in draft:
+                draft["createdonbehalfby"] = user.real.id if user.real else None
         if "ownerid" in draft and draft["ownerid"] is None:
             overlay(table, draft, "ownerid", Reference("systemuser", user.id))
         if "exchangerate" in draft and draft.get("transactioncurrencyid", "") is None:
@@ -82,6 +87,8 @@ class Derivation:
     def _follow(self, user: User, table: TableDefinition, draft: Draft, now: str) -> None:
         if "modifiedon" in draft:
             draft["modifiedon"], draft["modifiedby"] = now, user.id
+            if "modifiedonbehalfby" in draft:
+                draft["modifiedonbehalfby"] = user.real.id if user.real else None
         if "fullname" in draft:
             names = (draft["firstname"], draft["lastname"])
             draft["fullname"] = " ".join(str(name) for name in names if name) or None

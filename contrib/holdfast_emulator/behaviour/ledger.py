@@ -63,6 +63,7 @@ class Ledger:
         self._store = store
         self._links = links
         self.on_effect: Callable[[Effect], None] | None = None
+        self.on_bury: dict[str, Callable[[Cells, str], None]] = {}  # by table: what goes along
         self._sequence = 0
         self._depth = 0
         self._undo: list[_Undo] = []
@@ -109,6 +110,8 @@ class Ledger:
 
     def bury(self, table: TableDefinition, cells: Cells, user_id: str) -> None:
         """Take a row away and leave a tombstone."""
+        if table.name in self.on_bury:
+            self.on_bury[table.name](cells, user_id)
         row_id = str(cells[table.positions[table.primary_id]])
         version = self.next_version()
         self._apply(table, row_id, cells, None)

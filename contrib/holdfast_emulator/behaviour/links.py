@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from holdfast_emulator.behaviour.keys import KeyIndexes
 from holdfast_emulator.behaviour.metadata import TableDefinition
 from holdfast_emulator.behaviour.relationships import RelationshipDefinition
 from holdfast_emulator.behaviour.row import Cells
@@ -17,10 +18,14 @@ _Index: TypeAlias = dict[str, list[str]]
 
 
 class Links:
-    """Indexes from the target of a lookup to the rows that hold it."""
+    """Indexes from the target of a lookup to the rows that hold it; ``keys`` has those over values.
+
+    Both follow every change of a row, and are forgotten together.
+    """
 
     def __init__(self, store: RowStore) -> None:
         self._store = store
+        self.keys = KeyIndexes(store)
         self._indexes: dict[str, dict[str, _Index]] = {}
 
     def sources(
@@ -47,6 +52,7 @@ class Links:
         self, table: TableDefinition, row_id: str, before: Cells | None, after: Cells | None
     ) -> None:
         """Follow a row that was written or taken away."""
+        self.keys.moved(table, row_id, before, after)
         for column, index in self._indexes.get(table.name, {}).items():
             at = table.positions[column]
             old = before[at] if before else None
@@ -60,6 +66,7 @@ class Links:
 
     def forget(self, table: str) -> None:
         """Build the indexes of a table anew when they are next asked for."""
+        self.keys.forget(table)
         self._indexes.pop(table, None)
 
     def _built(self, table: TableDefinition, column: str) -> _Index:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from holdfast.schema import Column, ColumnType, DateBehavior, Option, Relationship, TableSchema
+from holdfast_emulator.behaviour.option_sets import OptionSetDefinition, Translations
 from holdfast_emulator.behaviour.relationships import (
     AnyRelationship,
     Hop,
@@ -27,6 +28,7 @@ from holdfast_emulator.behaviour.relationships import (
 _NAMESPACE: Final = uuid.UUID("5bd9b9c0-9e4b-4f0a-8d6c-0f5f3f2c7a11")
 
 
+@lru_cache(maxsize=65_536)
 def metadata_id(*names: str) -> str:
     """Return the id of a part of the metadata: the same for the same names, everywhere."""
     return str(uuid.uuid5(_NAMESPACE, "/".join(names)))
@@ -66,6 +68,7 @@ class KeyDefinition:
     schema_name: str
     columns: tuple[str, ...]
     label: str = ""
+    translations: Translations = ()
 
 
 _ATTRIBUTE_TYPES: Final[Mapping[ColumnType, tuple[str, str]]] = {
@@ -120,6 +123,12 @@ class ColumnDefinition:
     format: str | None = None  # Text, Email, Url, Phone, DateOnly, DateAndTime …
     base_of: str | None = None
     secured: bool = False  # hidden from some; see Dataverse.secure
+    description: str = ""
+    is_custom: bool = False
+    translations: Translations = ()
+    extras: tuple[tuple[str, str], ...] = ()  # what has no effect here: property to JSON
+    max_size_kb: int | None = None  # of a file or an image; None means the platform's default
+    full_image: bool = True  # whether an image is kept beside its thumbnail
 
     @property
     def attribute_type(self) -> str:
@@ -199,6 +208,11 @@ class TableDefinition:
     available_offline: bool = True
     is_intersect: bool = False  # holds the pairs of a many-to-many relationship
     keys: tuple[KeyDefinition, ...] = ()
+    description: str = ""
+    has_notes: bool = False
+    has_activities: bool = False
+    translations: Translations = ()
+    extras: tuple[tuple[str, str], ...] = ()  # what has no effect here: property to JSON
 
     @cached_property
     def by_name(self) -> Mapping[str, ColumnDefinition]:
@@ -256,28 +270,61 @@ class TableDefinition:
         """The id of that privilege."""
         return metadata_id("privilege", self.read_privilege)
 
+    def privilege_id(self, verb: str) -> str:
+        """Return the id of a privilege in it, such as ``Write``."""
+        return metadata_id("privilege", f"prv{verb}{self.schema_name}")
+
     def column(self, name: str) -> ColumnDefinition | None:
         """Return the column called ``name``, or None."""
         return self.by_name.get(name)
 
 
 class Metadata:
-    """All tables and relationships, and when each table last changed its shape.
+    """All tables, relationships and global option sets, and when each part last changed.
 
-    ``version`` grows with every change; it is what ``globalmetadataversion`` tells.
+    ``version`` grows with every change; it is what ``globalmetadataversion`` tells. ``changed`` has
+    the version of each part that changed since the organisation was made, by its metadata id;
+    ``deleted`` the version, kind and metadata id of each part that is gone.
     """
 
     def __init__(
         self,
         tables: Iterable[TableDefinition] = (),
-        relationships: Iterable[RelationshipDefinition] = (),
+        relationships: Iterable[AnyRelationship] = (),
+        option_sets: Iterable[OptionSetDefinition] = (),
     ) -> None:
         self.tables: dict[str, TableDefinition] = {table.name: table for table in tables}
-        self.relationships: dict[str, RelationshipDefinition] = {
-            relationship.schema_name: relationship for relationship in relationships
-        }
+        self.relationships: dict[str, RelationshipDefinition] = {}
         self.many_to_many: dict[str, ManyToManyDefinition] = {}
+        self.option_sets: dict[str, OptionSetDefinition] = {one.name: one for one in option_sets}
         self.version = 1_000_000
+        self.changed: dict[str, int] = {}
+        self.deleted: list[tuple[int, str, str]] = []
+        self._index = _Index({}, {}, {}, {})
+        for relationship in relationships:
+            self._add(relationship)
+        self.reindex()
+
+    def reindex(self) -> None:
+        """Notice that tables or relationships were put, taken away or replaced."""
+        known: tuple[AnyRelationship, ...] = (
+            *self.relationships.values(),
+            *self.many_to_many.values(),
+        )
+        hops: dict[str, list[Hop]] = {}
+        for hop in (hop for relationship in known for hop in hops_of(relationship)):
+            hops.setdefault(hop.source, []).append(hop)
+        to_one: dict[str, list[RelationshipDefinition]] = {}
+        to_many: dict[str, list[RelationshipDefinition]] = {}
+        for relationship in self.relationships.values():
+            to_one.setdefault(relationship.referencing, []).append(relationship)
+            to_many.setdefault(relationship.referenced, []).append(relationship)
+        self._index = _Index(
+            {table.entity_set: table.name for table in self.tables.values()},
+            {name: tuple(found) for name, found in hops.items()},
+            {name: tuple(found) for name, found in to_one.items()},
+            {name: tuple(found) for name, found in to_many.items()},
+        )
 
     def table(self, name: str) -> TableDefinition | None:
         """Return the table with this logical name."""
@@ -285,15 +332,15 @@ class Metadata:
 
     def entity_set(self, name: str) -> TableDefinition | None:
         """Return the table whose entity set is called ``name``."""
-        return next((t for t in self.tables.values() if t.entity_set == name), None)
+        return self.tables.get(self._index.sets.get(name, ""))
 
     def many_to_one(self, table: str) -> tuple[RelationshipDefinition, ...]:
         """Return the relationships in which ``table`` points to others."""
-        return tuple(r for r in self.relationships.values() if r.referencing == table)
+        return self._index.to_one.get(table, ())
 
     def one_to_many(self, table: str) -> tuple[RelationshipDefinition, ...]:
         """Return the relationships in which others point to ``table``."""
-        return tuple(r for r in self.relationships.values() if r.referenced == table)
+        return self._index.to_many.get(table, ())
 
     def single_valued(self, table: str, navigation: str) -> RelationshipDefinition | None:
         """Return the relationship behind a single-valued navigation property; case matters."""
@@ -309,11 +356,7 @@ class Metadata:
 
     def hops(self, table: str) -> tuple[Hop, ...]:
         """Return every step that leads away from rows of ``table``."""
-        known: tuple[AnyRelationship, ...] = (
-            *self.relationships.values(),
-            *self.many_to_many.values(),
-        )
-        return tuple(hop for r in known for hop in hops_of(r) if hop.source == table)
+        return self._index.hops.get(table, ())
 
     def hop(self, table: str, navigation: str) -> Hop | None:
         """Return the step along a navigation property of ``table``; case matters.
@@ -345,11 +388,28 @@ class Metadata:
         """Add a table, or replace the definition of the one with this name."""
         self.tables[table.name] = table
         self.version += 1
+        self.changed[metadata_id("table", table.name)] = self.version
+        self.reindex()
 
     def relate(self, relationship: AnyRelationship) -> None:
         """Add a relationship."""
+        self._add(relationship)
+        self.version += 1
+        self.changed[metadata_id("relationship", relationship.schema_name)] = self.version
+        self.reindex()
+
+    def _add(self, relationship: AnyRelationship) -> None:
         if isinstance(relationship, ManyToManyDefinition):
             self.many_to_many[relationship.schema_name] = relationship
         else:
             self.relationships[relationship.schema_name] = relationship
-        self.version += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What every request asks for: names by entity set, steps and relationships by table."""
+
+    sets: Mapping[str, str]
+    hops: Mapping[str, tuple[Hop, ...]]
+    to_one: Mapping[str, tuple[RelationshipDefinition, ...]]
+    to_many: Mapping[str, tuple[RelationshipDefinition, ...]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from holdfast_emulator.behaviour.links import Links
 from holdfast_emulator.behaviour.metadata import Metadata
-from holdfast_emulator.behaviour.relationships import Direction, Hop, ManyToManyDefinition
+from holdfast_emulator.behaviour.relationships import Direction, Hop, ManyToManyDefinition, hops_of
 from holdfast_emulator.behaviour.row import Row
 from holdfast_emulator.behaviour.rows import RowStore
 
@@ -32,14 +32,23 @@ class Navigator:
             if (found := self.find(hop.target, row_id)) is not None
         ]
 
+    def across(self, table: str) -> tuple[Hop, ...]:
+        """Return the hops from rows of ``table`` along many-to-many relationships."""
+        known = self.metadata.many_to_many.values()
+        return tuple(hop for r in known for hop in hops_of(r) if hop.source == table)
+
+    def pairs(self, hop: Hop, row: Row) -> list[Row]:
+        """Return the rows of the intersect table that a hop across goes through, by id."""
+        assert isinstance(hop.relationship, ManyToManyDefinition), "only such a hop has pairs"
+        intersect = hop.relationship.intersect
+        ids = self.links.holding(self.metadata.tables[intersect], hop.near, row.id)
+        found = (self.find(intersect, pair) for pair in ids)
+        return [pair for pair in found if pair]
+
     def _targets(self, hop: Hop, row: Row) -> list[str]:
         relationship = hop.relationship
         if isinstance(relationship, ManyToManyDefinition):
-            intersect = self.metadata.tables[relationship.intersect]
-            pairs = self.links.holding(intersect, hop.near, row.id)
-            at = intersect.positions[hop.far]
-            cells = (self.store.get(intersect.name, pair) for pair in pairs)
-            return sorted(str(pair[at]) for pair in cells if pair)
+            return sorted(str(pair[hop.far]) for pair in self.pairs(hop, row))
         if hop.direction is Direction.TO_MANY:
             table = self.metadata.tables[hop.target]
             return self.links.sources(table, relationship, row.id)

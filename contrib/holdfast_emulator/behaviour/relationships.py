@@ -52,6 +52,7 @@ class RelationshipDefinition:
     reparent: Cascade = Cascade.NONE
     merge: Cascade = Cascade.NONE
     is_custom: bool = False
+    extras: tuple[tuple[str, str], ...] = ()  # what has no effect here: property to JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class ManyToManyDefinition:
     attribute2: str
     navigation2: str
     is_custom: bool = False
+    extras: tuple[tuple[str, str], ...] = ()  # what has no effect here: property to JSON
 
 
 class Direction(Enum):

@@ -10,10 +10,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
+from holdfast_emulator.behaviour.pictures import attributes_of, copied
 from holdfast_emulator.behaviour.row import Cells
 
 #: So many rows are taken at a time from a table that may change between two of them.
@@ -29,6 +30,25 @@ class RowStore(ABC):
 
         :raises ValueError: the stored rows have other fields
         """
+
+    @abstractmethod
+    def reshape(self, table: str, fields: Sequence[str]) -> None:
+        """Give the rows of a table other fields: those of the same name keep their cells.
+
+        The versions stay; a field that no row has had is null.
+        """
+
+    @abstractmethod
+    def drop(self, table: str) -> None:
+        """Forget a table with its rows and tombstones."""
+
+    @abstractmethod
+    def note(self, name: str, text: str) -> None:
+        """Keep a text beside the rows, in the place of the one with this name."""
+
+    @abstractmethod
+    def noted(self, name: str) -> str | None:
+        """Return the text that was kept under this name."""
 
     @abstractmethod
     def get(self, table: str, row_id: str) -> Cells | None:
@@ -79,6 +99,30 @@ class RowStore(ABC):
     def last_version(self) -> int:
         """Return the greatest version of any row or tombstone; 0 in an empty store."""
 
+    @abstractmethod
+    def tables(self) -> Mapping[str, Sequence[str]]:
+        """Return the tables that there is room for, with their fields."""
+
+    @abstractmethod
+    def keep(self, name: str) -> None:
+        """Keep all rows, tombstones and layouts as they are now, under a name, at once."""
+
+    @abstractmethod
+    def give_back(self, name: str) -> None:
+        """Put everything back as it was kept; it stays kept."""
+
+    @abstractmethod
+    def touched(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield table and id of each row that is not as it was kept."""
+
+    @abstractmethod
+    def let_go(self, name: str) -> None:
+        """Keep it no longer."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Take everything away, the layouts, too."""
+
     def flush(self) -> None:  # noqa: B027  memory has nothing to flush
         """Keep everything until now, even if the process is killed."""
 
@@ -125,11 +169,18 @@ class _Log:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def copy(self) -> _Log:
+        """Return one that later entries do not reach."""
+        made = _Log()
+        made.versions, made.ids = self.versions[:], self.ids[:]
+        return made
+
 
 class _Table:
     """The rows of one table in memory."""
 
     def __init__(self, fields: Sequence[str]) -> None:
+        self.shared = False  # somebody keeps it as it is: write to a copy
         self.fields = tuple(fields)
         self._version_at = self.fields.index("versionnumber")
         self.rows: dict[str, Cells] = {}
@@ -137,6 +188,15 @@ class _Table:
         self.graves = _Log()
         self._order: list[str] = []
         self._fresh: list[str] = []  # ids not yet in the order
+
+    def copy(self) -> _Table:
+        """Return one that may be written to."""
+        made = _Table(self.fields)
+        for name, value in attributes_of(self).items():
+            setattr(made, name, copied(value))
+        made.log, made.graves = self.log.copy(), self.graves.copy()
+        made.shared = False
+        return made
 
     def put(self, row_id: str, version: int, cells: Cells) -> None:
         if row_id not in self.rows:
@@ -168,6 +228,12 @@ class _Table:
         if missing:
             self.rows = {row_id: cells + missing for row_id, cells in self.rows.items()}
 
+    def reshape(self, fields: Sequence[str]) -> None:
+        moved = shifted(self.fields, fields)
+        self.rows = {row_id: moved(cells) for row_id, cells in self.rows.items()}
+        self.fields = tuple(fields)
+        self._version_at = self.fields.index("versionnumber")
+
     def is_current(self, version: int, row_id: str) -> bool:
         """Tell whether the row is there and has not moved on."""
         cells = self.rows.get(row_id)
@@ -186,6 +252,8 @@ class MemoryRows(RowStore):
 
     def __init__(self) -> None:
         self._tables: dict[str, _Table] = {}
+        self._kept: dict[str, tuple[dict[str, _Table], dict[str, str]]] = {}
+        self._notes: dict[str, str] = {}
 
     def prepare(self, table: str, fields: Sequence[str]) -> None:
         """Make room for a table."""
@@ -194,7 +262,24 @@ class MemoryRows(RowStore):
             self._tables[table] = _Table(fields)
             return
         check_layout(table, known.fields, fields)
-        known.widen(fields)
+        if known.fields != tuple(fields):
+            self._written(table).widen(fields)
+
+    def reshape(self, table: str, fields: Sequence[str]) -> None:
+        """Give the rows of a table other fields."""
+        self._written(table).reshape(fields)
+
+    def drop(self, table: str) -> None:
+        """Forget a table."""
+        self._tables.pop(table, None)
+
+    def note(self, name: str, text: str) -> None:
+        """Keep a text."""
+        self._notes[name] = text
+
+    def noted(self, name: str) -> str | None:
+        """Return a text that was kept."""
+        return self._notes.get(name)
 
     def get(self, table: str, row_id: str) -> Cells | None:
         """Return the cells of a row."""
@@ -202,16 +287,16 @@ class MemoryRows(RowStore):
 
     def put(self, table: str, row_id: str, version: int, cells: Cells) -> None:
         """Insert or replace a row."""
-        self._tables[table].put(row_id, version, cells)
+        self._written(table).put(row_id, version, cells)
 
     def remove(self, table: str, row_id: str) -> None:
         """Take a row away."""
-        self._tables[table].remove(row_id)
+        self._written(table).remove(row_id)
 
     def scan(self, table: str, after: str = "") -> Iterator[Cells]:
         """Yield the rows with greater ids, by id."""
-        kept = self._tables[table]
         while True:
+            kept = self._tables[table]
             order = kept.order()
             start = bisect_right(order, after)
             ids = order[start : start + _STRIDE]
@@ -239,11 +324,11 @@ class MemoryRows(RowStore):
 
     def bury(self, table: str, row_id: str, version: int) -> None:
         """Note a deletion."""
-        self._tables[table].graves.add(version, row_id)
+        self._written(table).graves.add(version, row_id)
 
     def unbury(self, table: str, version: int) -> None:
         """Forget one deletion."""
-        self._tables[table].graves.drop(version)
+        self._written(table).graves.drop(version)
 
     def buried(self, table: str, since: int, until: int, limit: int) -> list[tuple[int, str]]:
         """Return the deletions, by version."""
@@ -251,13 +336,55 @@ class MemoryRows(RowStore):
 
     def clear_buried(self) -> None:
         """Forget all deletions."""
-        for kept in self._tables.values():
-            kept.graves = _Log()
+        for table in self._tables:
+            self._written(table).graves = _Log()
 
     def last_version(self) -> int:
         """Return the greatest version of any row or tombstone."""
         logs = [log for kept in self._tables.values() for log in (kept.log, kept.graves)]
         return max((log.versions[-1] for log in logs if len(log)), default=0)
+
+    def tables(self) -> Mapping[str, Sequence[str]]:
+        """Return the tables that there is room for, with their fields."""
+        return {name: kept.fields for name, kept in self._tables.items()}
+
+    def keep(self, name: str) -> None:
+        """Keep everything: a table is copied when it is next written to."""
+        for kept in self._tables.values():
+            kept.shared = True
+        self._kept[name] = dict(self._tables), dict(self._notes)
+
+    def give_back(self, name: str) -> None:
+        """Put everything back as it was kept."""
+        tables, notes = self._kept[name]
+        self._tables, self._notes = dict(tables), dict(notes)
+
+    def touched(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield table and id of each row that is not as it was kept."""
+        before, _ = self._kept[name]
+        for table in sorted(before.keys() | self._tables.keys()):
+            then, now = before.get(table), self._tables.get(table)
+            if then is now:
+                continue
+            old, new = then.rows if then else {}, now.rows if now else {}
+            for row_id in sorted(old.keys() | new.keys()):
+                if old.get(row_id) is not new.get(row_id):
+                    yield table, row_id
+
+    def let_go(self, name: str) -> None:
+        """Keep it no longer."""
+        self._kept.pop(name, None)
+
+    def clear(self) -> None:
+        """Take everything away."""
+        self._tables, self._notes = {}, {}
+
+    def _written(self, table: str) -> _Table:
+        """Return a table that may be written to."""
+        found = self._tables[table]
+        if found.shared:
+            found = self._tables[table] = found.copy()
+        return found
 
 
 def check_layout(table: str, stored: Sequence[str], wanted: Sequence[str]) -> None:
@@ -267,3 +394,10 @@ def check_layout(table: str, stored: Sequence[str], wanted: Sequence[str]) -> No
     """
     if tuple(stored) != tuple(wanted[: len(stored)]):
         raise ValueError(f"the stored rows of {table} have other columns; start with a new file")
+
+
+def shifted(before: Sequence[str], after: Sequence[str]) -> Callable[[Cells], Cells]:
+    """Return what moves the cells of a row from the fields before to those after."""
+    places = {name: index for index, name in enumerate(before)}
+    taken = [places.get(name, -1) for name in after]
+    return lambda cells: tuple(None if at < 0 else cells[at] for at in taken)

@@ -1,101 +1,157 @@
-"""Who calls, and how far they may look.
+"""Who may do what: sign-in, privileges and their depths, shares, columns.
 
-Invariant: rights are a depth per user and table, less the columns hidden from the user; what nobody
-limited is organisation-wide and whole.
+Invariant: whoever was never limited reaches everything, and pays nothing for it per row. A user
+that is impersonated may do what both they and who really calls may do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 
-from holdfast_emulator.behaviour.faults import PRIVILEGE_DENIED, DataverseFault, secured_column
-from holdfast_emulator.behaviour.metadata import Ownership, TableDefinition
+from holdfast.values import Cell, Reference
+from holdfast_emulator.behaviour import faults
+from holdfast_emulator.behaviour.column_security import (
+    CLOSED,
+    EVERYBODY,
+    OPEN,
+    ColumnAccess,
+    ColumnProfile,
+    ColumnSecurity,
+)
+from holdfast_emulator.behaviour.depths import ANY_TABLE, Depths
+from holdfast_emulator.behaviour.directory import Directory
+from holdfast_emulator.behaviour.grants import Grant, Grants
+from holdfast_emulator.behaviour.metadata import TableDefinition
+from holdfast_emulator.behaviour.principals import Depth, Privilege, User
+from holdfast_emulator.behaviour.reach import Reach, reach_of
+from holdfast_emulator.behaviour.row import Cells, Row
+from holdfast_emulator.behaviour.sharing import Sharing
+from holdfast_emulator.behaviour.tokens import Tokens
 
+__all__ = [
+    "ANY_TABLE",
+    "CLOSED",
+    "EVERYBODY",
+    "OPEN",
+    "ColumnAccess",
+    "ColumnProfile",
+    "Depth",
+    "Grant",
+    "Privilege",
+    "Security",
+    "User",
+]
 
-class Depth(Enum):
-    """Which rows of a table a user reaches."""
-
-    GLOBAL = "Global"  # all rows of the organisation
-    BASIC = "Basic"  # only rows that they, or a team of theirs, own
-    NONE = "None"
+#: A test of one row, compiled for one user and table.
+Readable: TypeAlias = Callable[[Cells], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """A signed-in user: a row of systemuser, with what every check needs of it."""
-
-    id: str
-    name: str
-    business_unit: str
-    teams: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
 class Security:
-    """Tokens and depths."""
+    """Everything that is asked before something is done.
 
-    _users: dict[str, User] = field(default_factory=dict)
-    _depths: dict[tuple[str, str], Depth] = field(default_factory=dict)
-    _hidden: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    The state that is not in rows is in four plain parts: ``tokens``, ``depths``, ``columns`` and
+    ``grants``; :meth:`state` writes them as JSON and :meth:`restore` reads that.
+    """
 
-    def admit(self, token: str, user: User) -> None:
-        """Let ``token`` sign ``user`` in from now on."""
-        self._users[token] = user
+    directory: Directory
+    sharing: Sharing
+    clock: Callable[[], datetime]
+    tokens: Tokens = field(default_factory=Tokens)
+    depths: Depths = field(default_factory=Depths)
+    columns: ColumnSecurity = field(default_factory=ColumnSecurity)
+    grants: Grants = field(default_factory=Grants)
+
+    def admit(self, token: str, user: User, lifetime: timedelta | None = None) -> None:
+        """Let ``token`` sign ``user`` in from now on, or for as long as it lives.
+
+        Who has no row in ``systemuser`` is told so; nobody is an application user by a token alone.
+        """
+        expires = None if lifetime is None else self.clock() + lifetime
+        self.tokens.admit(token, user.id, expires)
 
     def expel(self, token: str) -> None:
         """Let ``token`` sign nobody in any more."""
-        self._users.pop(token, None)
+        self.tokens.expel(token)
 
     def user_of(self, token: str) -> User | None:
         """Return whom the bearer token signs in; None means 401."""
-        return self._users.get(token)
+        user_id = self.tokens.user_id(token, self.clock())
+        if user_id is None:
+            return None
+        return self.directory.user(user_id) or User(user_id, "", "")
 
     def users(self) -> tuple[User, ...]:
         """Return everybody that a token signs in, once each."""
-        return tuple(dict.fromkeys(self._users.values()))
+        found = (self.directory.user(user_id) for user_id in self.tokens.user_ids())
+        return tuple(user for user in found if user)
 
-    def limit(self, user: User, table: str, depth: Depth) -> None:
-        """Set how far ``user`` reaches in ``table``."""
-        self._depths[user.id, table] = depth
+    def check_member(self, user: User) -> None:
+        """Refuse who is not a user of the organisation, or was disabled.
 
-    def depth(self, user: User, table: TableDefinition) -> Depth:
+        :raises DataverseFault: 403
+        """
+        if self.directory.find("systemuser", user.id) is None:
+            raise faults.not_a_member()
+        if self.directory.disabled(user.id):
+            raise faults.disabled_user(user.id)
+
+    def check_grant(self, user: User, grant: Grant) -> None:
+        """Refuse who lacks a privilege that belongs to no table.
+
+        :raises DataverseFault: 403
+        """
+        if not self.grants.has(user.id, grant):
+            raise faults.missing_privilege(user.id, grant.value, grant.id)
+
+    def limit(
+        self,
+        principal: User | str,
+        table: str,
+        depth: Depth,
+        privileges: Iterable[Privilege] | None = None,
+    ) -> None:
+        """Set how far a user reaches in a table; ``ANY_TABLE`` is for all others.
+
+        A team, by its id, is given what its members then reach, however little they do themselves.
+
+        :param privileges: all of them, if None
+        """
+        wanted = tuple(Privilege) if privileges is None else tuple(privileges)
+        self.depths.limit(_id(principal), table, depth, wanted)
+
+    def reach(self, user: User, table: TableDefinition, privilege: Privilege) -> Reach | None:
+        """Return which rows a privilege reaches; None means all of them."""
+        if not self.limited(user):
+            return None
+        return reach_of(self.depths, self.directory, user, table, privilege)
+
+    def limited(self, user: User) -> bool:
+        """Tell whether anything limits a user at all."""
+        real = user.real
+        return self.depths.limited(user.id) or (real is not None and self.depths.limited(real.id))
+
+    def depth(
+        self, user: User, table: TableDefinition, privilege: Privilege = Privilege.READ
+    ) -> Depth:
         """Return how far ``user`` reaches; without an owner, rows are everybody's or nobody's."""
-        depth = self._depths.get((user.id, table.name), Depth.GLOBAL)
-        if depth is Depth.BASIC and table.ownership is not Ownership.USER:
-            return Depth.GLOBAL
-        return depth
+        reach = self.reach(user, table, privilege)
+        return Depth.GLOBAL if reach is None else reach.depth
 
-    def hide(self, user: User, table: str, column: str) -> None:
-        """Hide a column: ``user`` reads null in it, and may not write it."""
-        self._hidden[user.id, table] = self.hidden(user, table) | {column}
-
-    def hidden(self, user: User, table: str) -> frozenset[str]:
-        """Return the columns of a table that ``user`` does not see."""
-        return self._hidden.get((user.id, table), frozenset())
-
-    def check_columns(self, user: User, table: str, written: Iterable[str]) -> None:
-        """Refuse to write a column that is hidden from ``user``.
+    def check(self, user: User, table: TableDefinition, privilege: Privilege) -> None:
+        """Refuse who has no such privilege in the table.
 
         :raises DataverseFault: 403
         """
-        for column in sorted(self.hidden(user, table).intersection(written)):
-            raise secured_column(user.id, column, table)
-
-    def check(self, user: User, table: TableDefinition, verb: str) -> None:
-        """Refuse who has no right at all to ``verb`` (``Read``, ``Create`` …) in the table.
-
-        :raises DataverseFault: 403
-        """
-        if self.depth(user, table) is Depth.NONE:
-            raise DataverseFault(
-                403,
-                PRIVILEGE_DENIED,
-                f"Principal user (Id={user.id}, type=8, roleCount=1, privilegeCount=465, "
-                f"accessMode=0), is missing prv{verb}{table.schema_name} privilege on "
-                f"OTC={table.object_type_code} for entity '{table.name}'. "
-                f"context.Caller={user.id}",
+        if self.depth(user, table, privilege) is Depth.NONE:
+            raise faults.missing_privilege(
+                user.id,
+                f"prv{privilege.value}{table.schema_name}",
+                table.privilege_id(privilege.value),
+                f" on OTC={table.object_type_code} for entity '{table.name}'",
             )
 
     def check_global(self, user: User, table: TableDefinition) -> None:
@@ -104,34 +160,143 @@ class Security:
         :raises DataverseFault: 403
         """
         if self.depth(user, table) is not Depth.GLOBAL:
-            raise DataverseFault(
-                403,
-                PRIVILEGE_DENIED,
-                f"SecLib::CheckPrivilege failed. User: {user.id}, PrivilegeName: "
-                f"{table.read_privilege}, PrivilegeId: {table.read_privilege_id}, "
-                "Required Depth: Global, BusinessUnitId: "
-                f"{user.business_unit}, MetadataCache Privileges Count: 4521",
+            unit = self.directory.unit_of("systemuser", user.id)
+            raise faults.not_organization_wide(
+                user.id, unit, table.read_privilege, table.read_privilege_id
             )
 
-    def reaches(self, user: User, table: TableDefinition, owner: object) -> bool:
-        """Tell whether ``user`` reaches a row with this owner."""
-        depth = self.depth(user, table)
-        return depth is Depth.GLOBAL or (
-            depth is Depth.BASIC and (owner == user.id or owner in user.teams)
-        )
+    def readable(self, user: User, table: TableDefinition) -> Readable | None:
+        """Return the test for the rows that a user may read; None when that is every row."""
+        reach = self.reach(user, table, Privilege.READ)
+        if reach is None:
+            return None
+        shared: frozenset[str] = frozenset()
+        if reach.depth is not Depth.NONE:
+            shared = self.sharing.shared(reach.principals, table.name, Privilege.READ.bit)
+        key = table.positions[table.primary_id]
+        covers = reach.test(table)
+        return lambda cells: covers(cells) or cells[key] in shared
 
-    def check_row(
-        self, user: User, table: TableDefinition, row_id: str, owner: object, verb: str
-    ) -> None:
-        """Refuse ``verb`` on a row that the user does not reach.
+    def reader(self, user: User) -> Callable[[Row], bool]:
+        """Return the test for rows of any table; each table is looked into once."""
+        known: dict[str, Readable | None] = {}
+
+        def reads(row: Row) -> bool:
+            if row.table not in known:
+                known[row.table] = self.readable(user, row.definition)
+            test = known[row.table]
+            return test is None or test(row.cells)
+
+        return reads if self.limited(user) else lambda _: True
+
+    def reaches(self, user: User, row: Row, privilege: Privilege) -> bool:
+        """Tell whether a privilege of ``user`` reaches a row, or the row was shared with them."""
+        reach = self.reach(user, row.definition, privilege)
+        if reach is None or reach.test(row.definition)(row.cells):
+            return True
+        if reach.depth is Depth.NONE:
+            return False
+        return bool(self.sharing.mask(reach.principals, row) & privilege.bit)
+
+    def check_row(self, user: User, row: Row, privilege: Privilege) -> None:
+        """Refuse what the user may not do to a row.
 
         :raises DataverseFault: 403
         """
-        self.check(user, table, verb)
-        if not self.reaches(user, table, owner):
-            raise DataverseFault(
-                403,
-                PRIVILEGE_DENIED,
-                f"Principal with id {user.id} does not have {verb}Access right(s) for record "
-                f"with id {row_id} of entity {table.name}",
-            )
+        self.check(user, row.definition, privilege)
+        if not self.reaches(user, row, privilege):
+            raise faults.missing_access(user.id, privilege.value, row.table, row.id)
+
+    def check_written(
+        self, user: User, row: Row, written: Mapping[str, Cell | Reference], *, creating: bool
+    ) -> None:
+        """Refuse an owner, or a row pointed to, that the user may not put into ``row``.
+
+        :param row: the row as it will be created, or as it was before an update
+        :raises DataverseFault: 403
+        """
+        if creating:
+            self.check_row(user, row, Privilege.CREATE)
+        owner = written.get("ownerid")
+        if isinstance(owner, Reference) and (creating or owner.id != row.owner_id):
+            self._check_assigned(user, row, owner, creating=creating)
+        for name, target in written.items() if self.limited(user) else ():
+            if isinstance(target, Reference) and name != "ownerid":
+                self.check_row(user, row, Privilege.APPEND)
+                found = self.directory.find(target.table, target.id)
+                if found is not None:
+                    self.check_row(user, found, Privilege.APPEND_TO)
+
+    def _check_assigned(self, user: User, row: Row, owner: Reference, *, creating: bool) -> None:
+        if not creating:
+            self.check_row(user, row, Privilege.ASSIGN)
+        if owner.table == "systemuser":  # who owns a row must be able to read it
+            self.check(User(owner.id, "", ""), row.definition, Privilege.READ)
+
+    def rights(self, user: User, row: Row) -> tuple[Privilege, ...]:
+        """Return what a user may do with a row."""
+        return tuple(one for one in Privilege if self.reaches(user, row, one))
+
+    def team_rights(self, team_id: str, row: Row) -> tuple[Privilege, ...]:
+        """Return what a team may do with a row: with its own, and with what was shared with it."""
+        if row.owner_id == team_id:
+            return tuple(Privilege)
+        mask = self.sharing.mask([team_id], row)
+        return tuple(one for one in Privilege if one.bit & mask)
+
+    def hide(self, user: User, table: str, column: str) -> None:
+        """Hide a column: ``user`` reads null in it, and may not write it."""
+        self.columns.restrict(user.id, table, column, CLOSED)
+
+    def hidden(self, user: User, table: str) -> frozenset[str]:
+        """Return the columns of a table that ``user`` does not see."""
+        secured = self.columns.secured(table)
+        if not secured:
+            return frozenset()
+        return frozenset(one for one in secured if not self.column(user, table, one).read)
+
+    def column(self, user: User, table: str, column: str) -> ColumnAccess:
+        """Return what a user may do with a column."""
+        found = self._own_column(user, table, column)
+        if user.real is None:
+            return found
+        return found & self._own_column(user.real, table, column)
+
+    def _own_column(self, user: User, table: str, column: str) -> ColumnAccess:
+        teams = frozenset(self.directory.teams(user.id))
+        trusted = user.id in self.grants.administrators
+        return self.columns.access(user.id, teams, table, column, trusted=trusted)
+
+    def check_columns(
+        self, user: User, table: str, written: Collection[str], *, creating: bool = False
+    ) -> None:
+        """Refuse to write a column that is closed to ``user``.
+
+        :raises DataverseFault: 403
+        """
+        for column in sorted(set(self.columns.secured(table)).intersection(written)):
+            access = self.column(user, table, column)
+            if not (access.create if creating else access.update):
+                raise faults.secured_column(user.id, column, table, creating=creating)
+
+    def state(self) -> dict[str, Any]:  # Any: JSON
+        """Return as JSON has it what is not in rows."""
+        return {name: part.state() for name, part in self.parts().items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:  # Any: JSON
+        """Take what :meth:`state` returned in the place of what there is."""
+        for name, part in self.parts().items():
+            part.restore(state[name])
+
+    def parts(self) -> Mapping[str, Tokens | Depths | ColumnSecurity | Grants]:
+        """Return the plain objects that hold the state which is not in rows."""
+        return {
+            "tokens": self.tokens,
+            "depths": self.depths,
+            "columns": self.columns,
+            "grants": self.grants,
+        }
+
+
+def _id(principal: User | str) -> str:
+    return principal if isinstance(principal, str) else principal.id

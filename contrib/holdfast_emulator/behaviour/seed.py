@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import count
 
 from holdfast.values import Cell, Reference
 from holdfast_emulator.behaviour.metadata import metadata_id
-from holdfast_emulator.behaviour.security import User
+from holdfast_emulator.behaviour.principals import User
 
 _Row = Mapping[str, Cell | Reference]
 
@@ -81,3 +82,9 @@ def _currency(row_id: str, name: str, code: str, symbol: str, rate: str) -> _Row
         "currencyprecision": 2,
         "exchangerate": Decimal(rate),
     }
+
+
+def counted_ids() -> Callable[[], str]:
+    """Return a maker of ids that counts: the same calls, the same ids."""
+    numbers = count(1)
+    return lambda: metadata_id("row", str(next(numbers)))

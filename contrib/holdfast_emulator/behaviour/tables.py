@@ -7,10 +7,20 @@ table lacks a column type for has the prefix ``new_``, as a customer's own colum
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from holdfast.schema import ColumnType
 from holdfast_emulator.behaviour import columns as c
+from holdfast_emulator.behaviour.business_tables import (
+    REGARDING,
+    business_relationships,
+    business_tables,
+    pairs,
+)
+from holdfast_emulator.behaviour.closing_tables import closing_relationships, closing_tables
+from holdfast_emulator.behaviour.file_tables import install
+from holdfast_emulator.behaviour.jobs import jobs_table
 from holdfast_emulator.behaviour.metadata import (
     ColumnDefinition,
     LookupKind,
@@ -19,7 +29,19 @@ from holdfast_emulator.behaviour.metadata import (
     RequiredLevel,
     TableDefinition,
 )
-from holdfast_emulator.behaviour.relationships import CascadeDelete, RelationshipDefinition
+from holdfast_emulator.behaviour.relationships import (
+    AnyRelationship,
+    Cascade,
+    CascadeDelete,
+    RelationshipDefinition,
+)
+from holdfast_emulator.behaviour.security_tables import (
+    MEMBERSHIPS,
+    membership_table,
+    shares_table,
+)
+from holdfast_emulator.behaviour.settings_tables import user_settings_table
+from holdfast_emulator.behaviour.views import saved_query_table, user_query_table
 
 ACTIVE: Final = ("Active", "Inactive")
 ACTIVE_STATUS: Final = ((1, "Active", 0), (2, "Inactive", 1))
@@ -38,6 +60,16 @@ _SERVICES: Final = {1: "Inspection", 2: "Repair", 3: "Spare parts", 9: "Training
 
 def stock_metadata() -> Metadata:
     """Return the stock tables and all their relationships."""
+    tables, relationships = _stock()
+    metadata = Metadata(tables, relationships)
+    install(metadata)
+    return metadata
+
+
+@lru_cache(maxsize=1)
+def _stock() -> tuple[tuple[TableDefinition, ...], tuple[AnyRelationship, ...]]:
+    """Return them as values, which every organisation shares."""
+    across = pairs()
     tables = (
         _account(),
         _contact(),
@@ -45,12 +77,23 @@ def stock_metadata() -> Metadata:
         _task(),
         _systemuser(),
         _team(),
+        membership_table(),
+        jobs_table(),
+        shares_table(),
         _businessunit(),
         _transactioncurrency(),
         _organization(),
+        user_settings_table(),
+        saved_query_table(),
+        user_query_table(),
+        *business_tables(),
+        *closing_tables(),
+        *(table for _, table in across),
     )
     stock = [r for table in tables for r in system_relationships(table)]
-    return Metadata(tables, [*_RELATIONSHIPS, *stock])
+    many = [relationship for relationship, _ in across]
+    business = (*business_relationships(), *closing_relationships())
+    return tables, (*_RELATIONSHIPS, MEMBERSHIPS, *business, *many, *stock)
 
 
 def _account() -> TableDefinition:
@@ -79,6 +122,7 @@ def _account() -> TableDefinition:
         c.moment("new_OpensAt", wall=True),
         c.lookup("PrimaryContactId", "contact", label="Primary Contact"),
         c.lookup("ParentAccountId", "account", label="Parent Account"),
+        c.lookup("OriginatingLeadId", "lead", label="Originating Lead"),
         c.guid("StageId"),
         *c.image(),
         *c.file("new_Contract"),
@@ -109,6 +153,7 @@ def _contact() -> TableDefinition:
         c.boolean("DoNotEMail"),
         *c.money("AnnualIncome"),
         c.lookup("ParentCustomerId", "account", "contact", label="Company Name", kind=_CUSTOMER),
+        c.lookup("OriginatingLeadId", "lead", label="Originating Lead"),
         *c.image(),
         *_common(),
     ]
@@ -135,6 +180,7 @@ def _opportunity() -> TableDefinition:
         c.lookup("CustomerId", "account", "contact", label="Potential Customer", kind=_CUSTOMER),
         c.lookup("ParentAccountId", "account", label="Account"),
         c.lookup("ParentContactId", "contact", label="Contact"),
+        c.lookup("OriginatingLeadId", "lead", label="Originating Lead"),
         *c.money("EstimatedValue", "Est. Revenue"),
         *c.money("ActualValue", "Actual Revenue"),
         c.integer("CloseProbability", 0, 100, "Probability"),
@@ -165,7 +211,7 @@ def _task() -> TableDefinition:
         c.read_only(c.define("ActivityTypeCode", ColumnType.ENTITY_NAME, "Activity Type")),
         c.text("Subject", 200, required=_REQUIRED),
         c.memo("Description"),
-        c.lookup("RegardingObjectId", "account", "contact", "opportunity", label="Regarding"),
+        c.lookup("RegardingObjectId", *REGARDING, label="Regarding"),
         c.moment("ScheduledStart", "Start Date"),
         c.moment("ScheduledEnd", "Due Date"),
         c.moment("ActualEnd"),
@@ -194,6 +240,9 @@ def _systemuser() -> TableDefinition:
         c.text("Title", 128),
         c.boolean("IsDisabled"),
         c.lookup("BusinessUnitId", "businessunit"),
+        c.guid("AzureActiveDirectoryObjectId", "Azure AD Object ID"),
+        c.guid("ApplicationId", "Application ID"),
+        c.lookup("ParentSystemUserId", "systemuser", label="Manager"),
         *c.stamps(),
     ]
     return TableDefinition(
@@ -265,6 +314,8 @@ def _organization() -> TableDefinition:
         c.integer("ExpireChangeTrackingInDays", 0, 365),
         c.integer("ExpireSubscriptionsInDays", 0),
         c.lookup("BaseCurrencyId", "transactioncurrency"),
+        c.moment("FiscalCalendarStart", wall=True),
+        c.integer("FiscalPeriodType", label="Fiscal Period Type"),
         *c.stamps(),
     ]
     return TableDefinition(
@@ -306,16 +357,28 @@ def _common(
 def _relate(
     name: str, ends: str, attribute: str, delete: CascadeDelete, navigation: str | None = None
 ) -> RelationshipDefinition:
-    """Return a relationship; ``ends`` is written as ``referenced < referencing``."""
+    """Return a relationship; ``ends`` is written as ``referenced < referencing``.
+
+    One that takes children along when their parent is deleted is a parental one: all else that is
+    done to the parent is done to them, too.
+    """
     referenced, _, referencing = ends.partition(" < ")
+    reach = Cascade.ALL if delete is CascadeDelete.CASCADE else Cascade.NONE
     return RelationshipDefinition(
         *(name, referenced, f"{referenced}id", referencing, attribute, navigation or attribute),
         referenced_navigation=name,
         delete=delete,
-        is_hierarchical=name == "account_parent_account",
+        is_hierarchical=name in _HIERARCHIES,
+        assign=reach,
+        share=reach,
+        unshare=reach,
+        reparent=reach,
     )
 
 
+_HIERARCHIES: Final = frozenset(
+    {"account_parent_account", "user_parent_user", "business_unit_parent_businessunit"}
+)
 _DROP: Final = CascadeDelete.CASCADE
 _UNLINK: Final = CascadeDelete.REMOVE_LINK
 _PARENT: Final = "parentcustomerid"
@@ -323,6 +386,7 @@ _REGARDING: Final = "regardingobjectid"
 _RELATIONSHIPS: Final = (
     _relate("account_primary_contact", "contact < account", "primarycontactid", _UNLINK),
     _relate("account_parent_account", "account < account", "parentaccountid", _UNLINK),
+    _relate("user_parent_user", "systemuser < systemuser", "parentsystemuserid", _UNLINK),
     _relate(
         *("contact_customer_accounts", "account < contact", _PARENT, _DROP),
         "parentcustomerid_account",
@@ -355,6 +419,8 @@ _RELATIONSHIPS: Final = (
 _SYSTEM_NAMES: Final = {
     "createdby": "lk_{}base_createdby",
     "modifiedby": "lk_{}base_modifiedby",
+    "createdonbehalfby": "lk_{}base_createdonbehalfby",
+    "modifiedonbehalfby": "lk_{}base_modifiedonbehalfby",
     "owninguser": "user_{}",
     "owningteam": "team_{}",
     "owningbusinessunit": "business_unit_{}",
@@ -377,6 +443,8 @@ def system_relationships(table: TableDefinition) -> Iterator[RelationshipDefinit
                 yield _system(f"{target}_owner_{table.name}", target, table, "ownerid")
         elif column.name in _SYSTEM_NAMES:
             name = _SYSTEM_NAMES[column.name].format(table.name)
+            if table.is_custom:  # they have no table "base" behind them
+                name = name.replace("base_", "_")
             yield _system(name, column.targets[0], table, column.name)
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from holdfast.schema import ColumnType, DateBehavior
 from holdfast.values import Cell, Reference, canonical_id, choices_cell
 from holdfast_emulator.behaviour import faults
+from holdfast_emulator.behaviour.images import check_created_image, image_bytes
 from holdfast_emulator.behaviour.metadata import ColumnDefinition, TableDefinition
 
 _EARLIEST: Final = datetime(1753, 1, 1, tzinfo=UTC)
@@ -35,9 +36,21 @@ def accept(
         column = table.by_name.get(name)
         if column is None:
             raise _not_a_column(table, name)
+        if creating and value is not None:
+            check_created_image(table, column)
         if column.creatable if creating else column.updatable:
             accepted[name] = None if value is None else _ACCEPT[column.type](table, column, value)
     return accepted
+
+
+def accept_value(
+    table: TableDefinition, column: ColumnDefinition, value: object
+) -> Cell | Reference:
+    """Return what a value other than null is as a cell of the column.
+
+    :raises DataverseFault: 400, it does not fit
+    """
+    return _ACCEPT[column.type](table, column, value)
 
 
 def _not_a_column(table: TableDefinition, name: str) -> faults.DataverseFault:
@@ -225,6 +238,11 @@ def _reference(table: TableDefinition, column: ColumnDefinition, value: object) 
     return Reference(value.table, str(_guid(table, column, value.id)))
 
 
+def _image(table: TableDefinition, column: ColumnDefinition, value: object) -> Cell:
+    image_bytes(table, column, value)
+    return str(value)
+
+
 _ACCEPT: Final[
     Mapping[ColumnType, Callable[[TableDefinition, ColumnDefinition, object], Cell | Reference]]
 ] = {
@@ -245,5 +263,5 @@ _ACCEPT: Final[
     ColumnType.UNIQUEIDENTIFIER: _guid,
     ColumnType.LOOKUP: _reference,
     ColumnType.FILE: _guid,
-    ColumnType.IMAGE: _guid,
+    ColumnType.IMAGE: _image,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from holdfast.values import Cell
 from holdfast_emulator.behaviour.relationships import Hop
@@ -122,6 +122,8 @@ class Test:
     ``other`` takes the place of the values where two columns are compared.
     """
 
+    __test__: ClassVar[bool] = False  # pytest takes every class of this name for one of its own
+
     field: Field
     operator: Operator
     values: tuple[Cell, ...] = ()
@@ -158,4 +160,4 @@ class Related:
 
 
 Condition: TypeAlias = All | Any | Negated | Test | Related
-EVERY_ROW = All(())
+EVERY_ROW: Condition = All(())

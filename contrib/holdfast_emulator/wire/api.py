@@ -6,19 +6,22 @@ noted; nothing is answered with success that was not done.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from holdfast.contracts import FilterLanguage
 from holdfast_emulator.behaviour.dataverse import Dataverse
-from holdfast_emulator.behaviour.faults import DataverseFault, unknown_segment
+from holdfast_emulator.behaviour.faults import DataverseFault, unexpected, unknown_segment
 from holdfast_emulator.behaviour.metadata import TableDefinition
+from holdfast_emulator.wire.access import Access
 from holdfast_emulator.wire.batch import read_batch
-from holdfast_emulator.wire.batch_run import BatchRun
+from holdfast_emulator.wire.batch_run import BatchRun, Interrupted
 from holdfast_emulator.wire.bulk import Bulk
+from holdfast_emulator.wire.bulk_delete import BulkDelete
+from holdfast_emulator.wire.callers import Callers
 from holdfast_emulator.wire.calls import (
     Call,
     Reply,
@@ -28,29 +31,38 @@ from holdfast_emulator.wire.calls import (
     bad_query,
     refusal,
 )
-from holdfast_emulator.wire.definitions import Definitions
+from holdfast_emulator.wire.custom_api import ApiService
+from holdfast_emulator.wire.environment import Environment
+from holdfast_emulator.wire.files import FileService
+from holdfast_emulator.wire.keys import check_path, place_of
+from holdfast_emulator.wire.metadata_api import MetadataApi
+from holdfast_emulator.wire.navigate import Navigation
 from holdfast_emulator.wire.operations import Invocation, Operation, Operations
 from holdfast_emulator.wire.options import parse_query, preferences
-from holdfast_emulator.wire.payload import row_id
 from holdfast_emulator.wire.read import Reader
+from holdfast_emulator.wire.references import References
+from holdfast_emulator.wire.sql import SqlService, asks_sql
 from holdfast_emulator.wire.urls import NAMESPACE, Segment, resolve, segments
 from holdfast_emulator.wire.write import RowService
 
+_LOG = logging.getLogger(__name__)
 _KEPT: Final = 10_000
+_SECRET: Final = frozenset({"authorization", "cookie"})
+#: Messages of older services that the Web API never had: a row is updated instead.
+_GONE: Final = frozenset({"SetState", "SetStateDynamicEntity", "Assign"})
 _Act: TypeAlias = Callable[[Call, Sequence[Segment]], Reply]
-#: Headers that change what a request means, and what each of them asks for.
-_MEANINGFUL: Final = {
-    "mscrmcallerid": "impersonation",
-    "callerobjectid": "impersonation",
-    "mscrm.bypasscustompluginexecution": "bypassing plug-ins",
-    "mscrm.bypassbusinesslogicexecution": "bypassing plug-ins",
-}
 _OTHER_METADATA: Final = re.compile(r"odata\.metadata\s*=\s*(?!minimal\b)\w", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """One operation that was answered; ``unsupported`` says what the emulator lacks for it."""
+    """One operation that was answered; ``unsupported`` says what the emulator lacks for it.
+
+    ``error`` says what broke in a plug-in, or in the emulator itself.
+    ``headers`` are those of the request, in lower case, without what signs the caller in. The
+    fields after them are filled in by who knows the request around the operation: its number, its
+    id, its bytes, how many parts its batch had and the kind of fault that struck it.
+    """
 
     method: str
     url: str
@@ -58,6 +70,15 @@ class Traced:
     user: str
     batch: bool
     unsupported: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    number: int = 0
+    request_id: str = ""
+    seconds: float = 0.0  # how long the server took; for a part, the whole batch
+    received: int = 0
+    sent: int = 0
+    parts: int = 0
+    fault: str | None = None
+    error: str | None = None
 
 
 @dataclass
@@ -65,16 +86,22 @@ class WebApi:
     """One organisation behind the Web API."""
 
     dataverse: Dataverse
-    language: FilterLanguage
     trace: deque[Traced] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
     def __post_init__(self) -> None:
-        self._reader = Reader(self.dataverse, self.language)
+        self._reader = Reader(self.dataverse)
         self._rows = RowService(self.dataverse)
+        self._navigation = Navigation(self.dataverse, self._rows, self._reader)
+        self._references = References(self.dataverse, self._rows)
         self._bulk = Bulk(self.dataverse)
-        self._definitions = Definitions(self.dataverse.metadata)
+        self._files = FileService(self.dataverse)
+        self._sql = SqlService(self.dataverse)
+        self._metadata = MetadataApi(self.dataverse, self._every_operation)
+        self._access = Access(self.dataverse)
+        self._callers = Callers(self.dataverse.security)
         self._resources = self._known_resources()
-        self.operations = Operations(self._known_operations())
+        others = ApiService(self.dataverse).operation
+        self.operations = Operations(self._known_operations(), others)
 
     def answer(self, call: Call) -> Reply:
         """Answer a call; a refusal is a reply like any other.
@@ -82,20 +109,36 @@ class WebApi:
         :raises Interrupted: ``call.stop_after`` operations of a batch were carried out
         """
         unsupported: str | None = None
+        error: str | None = None
         try:
             reply = self._route(call)
         except Unsupported as fault:
             unsupported, reply = fault.message, refusal(fault)
         except DataverseFault as fault:
             reply = refusal(fault)
+        except Interrupted:
+            raise
+        except Exception as broken:  # noqa: BLE001  a plug-in's, or a bug: undone and told
+            _LOG.exception("an operation broke", extra={"event": "emulator.operation.broke"})
+            error, reply = repr(broken)[:1000], refusal(unexpected(broken))
         url = f"{call.path}?{call.query}" if call.query else call.path
         self.trace.append(
-            Traced(call.method, url, reply.status, call.user.id, call.batched, unsupported)
+            Traced(
+                call.method,
+                url,
+                reply.status,
+                call.user.id,
+                call.batched,
+                unsupported,
+                {name: value for name, value in call.headers.items() if name not in _SECRET},
+                error=error,
+            )
         )
         return adding(reply, {"OData-Version": "4.0"})
 
     def _route(self, call: Call) -> Reply:
         _check_headers(call.headers)
+        call = self._callers.admit(call)
         path = segments(resolve(call.path, call.references))
         if not path:
             parse_query(call.query, ())
@@ -114,28 +157,42 @@ class WebApi:
             raise self._unknown(call, path[0].name)
         if path[0].key is None:
             return self._collection(call, table, path[1:])
-        return self._row(call, table, row_id(table, path[0]), path[1:])
+        place = place_of(self.dataverse, table, path[0])
+        if call.method == "PATCH" and len(path) == 1:
+            return self._rows.update(call, place)
+        check_path(place)
+        return self._row(call, table, place.found(), path[1:])
 
     def _known_resources(self) -> Mapping[str, Mapping[str, _Act]]:
         """Return what is neither an entity set nor an operation, by name and method."""
         return {
             "$batch": {"POST": _alone(self._batch)},
-            "EntityDefinitions": {"GET": self._definitions.tables},
-            "RelationshipDefinitions": {"GET": self._definitions.relationships},
+            **self._metadata.resources(),
         }
+
+    def _every_operation(self) -> tuple[Operation, ...]:
+        return self.operations.every()
 
     def _known_operations(self) -> Iterator[Operation]:
         yield Operation("WhoAmI", self._who_am_i, function=True)
         yield from self._bulk.operations()
+        yield from BulkDelete(self.dataverse).operations()
+        yield from self._metadata.operations()
+        yield from self._access.operations()
+        yield from Environment(self.dataverse).operations()
 
     def _unknown(self, call: Call, name: str) -> DataverseFault:
         """Entity sets start with a small letter; what starts otherwise may be an action."""
+        if name in _GONE:
+            return unknown_segment(name)
         if call.method == "POST" or name[:1] == "$" or name[:1].isupper():
             return Unsupported(f"{call.method} {name[:100]}")
         return unknown_segment(name[:100])
 
     def _collection(self, call: Call, table: TableDefinition, rest: Sequence[Segment]) -> Reply:
         match call.method, [segment.name for segment in rest]:
+            case "GET", [] if asks_sql(call.query):
+                return self._sql.answer(call, table)
             case "GET", []:
                 return self._reader.list(call, table)
             case "GET", ["$count"]:
@@ -163,11 +220,12 @@ class WebApi:
         self, call: Call, table: TableDefinition, found: str, rest: Sequence[Segment]
     ) -> Reply:
         rows = self._rows
+        held = self._files.place(table, found, rest)
+        if held is not None:
+            return self._files.answer(call, held, rest[1:])
         match call.method, [segment.name for segment in rest]:
             case "GET", []:
                 return rows.retrieve(call, table, found)
-            case "PATCH", []:
-                return rows.update(call, table, found)
             case "DELETE", []:
                 parse_query(call.query, ())
                 return rows.delete(call, table, found)
@@ -175,16 +233,24 @@ class WebApi:
                 return self._operation(call, table, found, rest[0])
             case "GET", ["$value" | "$ref" | "$count" as name]:
                 raise Unsupported(f"GET {table.entity_set}(…)/{name}")
-            case "GET", [name] if rest[0].key is None:
-                return rows.read_property(call, table, found, name)
+            case "GET", _:
+                return self._navigation.read(call, table, found, rest)
             case (("PUT" | "DELETE"), [name]) if rest[0].key is None:
                 parse_query(call.query, ())
                 return rows.write_property(call, table, found, name)
-            case (("PUT" | "DELETE"), [name, "$ref"]) if rest[0].key is None:
-                parse_query(call.query, ())
-                return rows.write_reference(call, table, found, name)
+            case "POST", [name] if not rest[0].arguments:
+                self.operations.bound(call, rest[0], table, found)  # a namespace may be missing
+                return rows.create_below(call, table, found, name)
+            case (("POST" | "PUT" | "DELETE"), [_, "$ref"]) if not rest[1].arguments:
+                return self._references.write(call, table, found, rest[0])
+            case "PATCH", [name] if name not in table.by_wire_name and not self._leads(table, name):
+                raise unknown_segment(name[:100])
             case method, names:
                 raise Unsupported(f"{method} {table.entity_set}(…)/{'/'.join(names)[:100]}")
+
+    def _leads(self, table: TableDefinition, name: str) -> bool:
+        """Tell whether a segment leads from a row to others, or is one of the Web API's own."""
+        return name.startswith("$") or self.dataverse.metadata.hop(table.name, name) is not None
 
     def _service_document(self, call: Call) -> Reply:
         if call.method != "GET":
@@ -216,9 +282,6 @@ class WebApi:
 
 def _check_headers(headers: Mapping[str, str]) -> None:
     """Refuse headers that would make the answer another one than is given here."""
-    for name, what in _MEANINGFUL.items():
-        if name in headers:
-            raise Unsupported(what)
     if _OTHER_METADATA.search(headers.get("accept", "")):
         raise Unsupported("any odata.metadata but minimal")
 

@@ -12,15 +12,19 @@ from typing import Any, TypeAlias
 
 from holdfast.values import canonical_id
 from holdfast_emulator.behaviour.dataverse import Dataverse
-from holdfast_emulator.behaviour.faults import DataverseFault, bad_payload, unknown_segment
-from holdfast_emulator.behaviour.metadata import TableDefinition, metadata_id
-from holdfast_emulator.wire.calls import Call, Reply, Unsupported, answer
+from holdfast_emulator.behaviour.faults import BAD_QUERY, DataverseFault, bad_payload, missing_rows
+from holdfast_emulator.behaviour.metadata import TableDefinition
+from holdfast_emulator.behaviour.row import Row
+from holdfast_emulator.wire.calls import Call, Reply, answer
+from holdfast_emulator.wire.conditional import detects_duplicates
+from holdfast_emulator.wire.deep import insert
+from holdfast_emulator.wire.keys import Place, place_at
 from holdfast_emulator.wire.operations import Bound, Invocation, Operation
-from holdfast_emulator.wire.payload import Payload, target_of
+from holdfast_emulator.wire.payload import Body, Payload
 from holdfast_emulator.wire.urls import NAMESPACE
 
 _Target: TypeAlias = Mapping[str, Any]  # Any: what a client wrote
-_Act: TypeAlias = Callable[[Call, TableDefinition, _Target], str]
+_Act: TypeAlias = Callable[[Call, Place, Body], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,107 +36,111 @@ class Bulk:
     def operations(self) -> Iterator[Operation]:
         """Yield the bulk messages."""
         yield Operation("CreateMultiple", self.create_multiple, Bound.ROWS)
-        yield Operation("UpdateMultiple", partial(self._each, self._update), Bound.ROWS)
+        yield Operation("UpdateMultiple", self.update_multiple, Bound.ROWS)
         yield Operation("UpsertMultiple", partial(self._each, self._upsert), Bound.ROWS)
-        yield Operation("BulkDelete", self.delete)
+        yield Operation("DeleteMultiple", self.delete_multiple, Bound.ROWS)
 
     def create_multiple(self, invocation: Invocation) -> Reply:
         """Answer ``CreateMultiple`` with the ids, in the order of the targets."""
         call, table = invocation.call, invocation.table
         assert table
-        targets = self._targets(call, table)
+        payload = Payload(self.dataverse, table, call.references)
         with self.dataverse.transaction():
-            ids = [self._create(call, table, target) for target in targets]
+            ids = [self._insert(call, payload.read(target)).id for target in _targets(call, table)]
         context = f"{call.root}/$metadata#{NAMESPACE}CreateMultipleResponse"
         return answer({"@odata.context": context, "Ids": ids})
+
+    def update_multiple(self, invocation: Invocation) -> Reply:
+        """Answer ``UpdateMultiple``; rows that are not there are named together."""
+        call, table = invocation.call, invocation.table
+        assert table
+        places = [self._place(call, table, target) for target in _targets(call, table)]
+        ids = [place.found() for place in places]
+        missing = [row_id for row_id in ids if self.dataverse.find(table.name, row_id) is None]
+        if missing:
+            raise missing_rows(table.schema_name, missing)
+        return self._each(self._update, invocation)
+
+    def delete_multiple(self, invocation: Invocation) -> Reply:
+        """Refuse ``DeleteMultiple``, which elastic tables have and standard ones do not."""
+        assert invocation.table
+        raise DataverseFault(400, BAD_QUERY, "DeleteMultiple has not yet been implemented.")
 
     def _each(self, act: _Act, invocation: Invocation) -> Reply:
         call, table = invocation.call, invocation.table
         assert table
-        targets = self._targets(call, table)
+        payload = Payload(self.dataverse, table, call.references)
         with self.dataverse.transaction():
-            for target in targets:
-                act(call, table, target)
+            for target in _targets(call, table):
+                act(call, self._place(call, table, target), payload.read(target))
         return Reply(204)
 
-    def delete(self, invocation: Invocation) -> Reply:
-        """Answer ``BulkDelete`` for lists of ids; it happens at once, the job id is for show."""
-        call = invocation.call
-        body = call.json()
-        doomed = [pair for query in _list(body, "QuerySet") for pair in self._doomed(query)]
-        with self.dataverse.transaction():
-            for table, row_id in doomed:
-                self._delete(call, table, row_id)
-        job = metadata_id("job", str(body.get("JobName")), *(row_id for _, row_id in doomed))
-        context = f"{call.root}/$metadata#{NAMESPACE}BulkDeleteResponse"
-        return answer({"@odata.context": context, "JobId": job})
+    def _update(self, call: Call, place: Place, body: Body) -> None:
+        values = _without(body.only(), place)
+        self.dataverse.update(
+            call.user,
+            place.table.name,
+            place.found(),
+            values,
+            if_match="*",
+            detect_duplicates=detects_duplicates(call.headers),
+        )
 
-    def _delete(self, call: Call, table: TableDefinition, row_id: str) -> None:
-        try:
-            self.dataverse.delete(call.user, table.name, row_id)
-        except DataverseFault as fault:
-            if fault.status != 404:  # a query finds what is there
-                raise
+    def _upsert(self, call: Call, place: Place, body: Body) -> None:
+        table = place.table
+        if place.row_id is not None and self.dataverse.find(table.name, place.row_id):
+            self._update(call, place, body)
+            return
+        if place.row_id is not None:
+            body.values[table.primary_id] = place.row_id
+        for name, value in place.values.items():
+            body.values.setdefault(name, value)
+        self._insert(call, body)
 
-    def _targets(self, call: Call, table: TableDefinition) -> list[_Target]:
-        targets = _list(call.json(), "Targets")
-        expected = f"{NAMESPACE}{table.name}"
-        for target in targets:
-            if str(target.get("@odata.type", "")).removeprefix("#") != expected:
-                raise bad_payload(table.entity_set, f"Each target needs @odata.type {expected}.")
-        return targets
+    def _insert(self, call: Call, body: Body) -> Row:
+        detects = detects_duplicates(call.headers)
+        return insert(self.dataverse, call.user, body, detect_duplicates=detects)
 
-    def _create(self, call: Call, table: TableDefinition, target: _Target) -> str:
-        return self.dataverse.create(call.user, table.name, self._values(call, table, target)).id
-
-    def _update(self, call: Call, table: TableDefinition, target: _Target) -> str:
-        row_id, values = self._identified(call, table, target)
-        return self.dataverse.update(call.user, table.name, row_id, values, if_match="*").id
-
-    def _upsert(self, call: Call, table: TableDefinition, target: _Target) -> str:
-        row_id, values = self._identified(call, table, target)
-        return self.dataverse.upsert(call.user, table.name, row_id, values)[0].id
-
-    def _identified(
-        self, call: Call, table: TableDefinition, target: _Target
-    ) -> tuple[str, dict[str, object]]:
-        values = self._values(call, table, target)
-        given = values.pop(table.primary_id, None)
+    def _place(self, call: Call, table: TableDefinition, target: _Target) -> Place:
+        """Return where the row of a target is: by its primary id, else by ``@odata.id``."""
+        given = target.get(table.primary_id)
         if given is not None:
-            return _id(table, given), values
+            row_id = _id(table, given)
+            return Place(table, row_id, f"{table.entity_set}({row_id})")
         if "@odata.id" not in target:
             raise bad_payload(
                 table.entity_set, "A target has neither its primary id nor @odata.id."
             )
-        found = target_of(self.dataverse.metadata, str(target["@odata.id"]), call.references)
-        return found.id, values
-
-    def _values(self, call: Call, table: TableDefinition, target: _Target) -> dict[str, object]:
-        return Payload(self.dataverse.metadata, table, call.references).values(target)
-
-    def _doomed(self, query: _Target) -> list[tuple[TableDefinition, str]]:
-        table = self.dataverse.metadata.table(str(query.get("EntityName")))
-        if table is None:
-            raise unknown_segment(str(query.get("EntityName"))[:100])
-        criteria = query.get("Criteria")
-        conditions = _list(criteria, "Conditions") if isinstance(criteria, dict) else []
-        match conditions:
-            case [{"AttributeName": name, "Operator": "In", "Values": [*values]}] if (
-                name == table.primary_id
-            ):
-                return [(table, _id(table, _value(value))) for value in values]
-        raise Unsupported("BulkDelete by anything but a list of ids")
+        place = place_at(self.dataverse, str(target["@odata.id"]), call.references)
+        if place.table.name != table.name:
+            raise bad_payload(table.entity_set, "A target is a row of another table.")
+        return place
 
 
-def _list(body: Mapping[str, Any], name: str) -> list[_Target]:
+def _without(values: Mapping[str, object], place: Place) -> dict[str, object]:
+    """Return the values that are written to a row that is there: its key is not among them."""
+    dropped = {place.table.primary_id, *place.values}
+    return {name: value for name, value in values.items() if name not in dropped}
+
+
+def _targets(call: Call, table: TableDefinition) -> list[_Target]:
+    targets = objects(call.json(), "Targets")
+    expected = f"{NAMESPACE}{table.name}"
+    for target in targets:
+        if str(target.get("@odata.type", "")).removeprefix("#") != expected:
+            raise bad_payload(table.entity_set, f"Each target needs @odata.type {expected}.")
+    return targets
+
+
+def objects(body: Mapping[str, Any], name: str) -> list[_Target]:
+    """Return the member ``name``, which must be a list of JSON objects.
+
+    :raises DataverseFault: it is not
+    """
     found = body.get(name)
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise bad_payload("", f"'{name}' is no list of objects.")
     return found
-
-
-def _value(value: object) -> object:
-    return value.get("Value") if isinstance(value, dict) else value
 
 
 def _id(table: TableDefinition, given: object) -> str:

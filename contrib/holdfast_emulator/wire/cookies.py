@@ -39,7 +39,7 @@ class Cookie:
 
 def write_cookie(cookie: Cookie) -> str:
     """Return the skip token as it stands in a URL."""
-    inner = quote(_quoted(cookie.inner))
+    inner = twice_quoted(cookie.inner)
     return (
         f"%3Ccookie%20pagenumber=%22{cookie.page}%22%20pagingcookie=%22{inner}%22"
         f"%20istracking=%22{cookie.tracking}%22%20/%3E"
@@ -76,6 +76,11 @@ def read_position(inner: str, columns: Sequence[tuple[str, Kind]]) -> Position:
         None if entry[2] is None else _cell(kind, unescape(entry[2]))
         for entry, (_, kind) in zip(entries, columns, strict=True)
     )
+
+
+def twice_quoted(text: str) -> str:
+    """Return a text encoded for a URL inside a URL, as paging cookies have it."""
+    return quote(_quoted(text))
 
 
 def write_delta_token(token: str) -> str:

@@ -6,9 +6,8 @@ Invariant: a formatted value is for people; it depends on the column and the cel
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from holdfast.schema import ColumnType, DateBehavior
 from holdfast.values import Cell
@@ -51,11 +50,18 @@ def _is_day(column: ColumnDefinition) -> bool:
 
 
 def _date(cell: Cell) -> str:
-    day = datetime.fromisoformat(str(cell))
-    return f"{day.month}/{day.day}/{day.year}"
+    text = str(cell)
+    return f"{_UNPADDED[text[5:7]]}/{_UNPADDED[text[8:10]]}/{text[:4]}"
 
 
 def _moment(cell: Cell) -> str:
-    moment = datetime.fromisoformat(str(cell))
-    half = "AM" if moment.hour < 12 else "PM"
-    return f"{_date(cell)} {moment.hour % 12 or 12}:{moment.minute:02} {half}"
+    text = str(cell)
+    hour, half = _HOURS[text[11:13]]
+    return f"{_date(text)} {hour}:{text[14:16]} {half}"
+
+
+#: Cells have one form, and a page has ten thousand of them: they are cut, not parsed.
+_UNPADDED: Final = {f"{number:02}": str(number) for number in range(1, 32)}
+_HOURS: Final = {
+    f"{hour:02}": (str(hour % 12 or 12), "AM" if hour < 12 else "PM") for hour in range(24)
+}

@@ -1,59 +1,137 @@
-"""Metadata as the Web API shows it: tables, attributes, option sets, relationships.
+"""Tables, keys and relationships as the Web API shows them.
 
-Invariant: a property that is not modelled is left out, never made up. ``$select`` of one that is
-left out is refused.
+Invariant: a property that has no effect here has the value of a new table, or what a client gave
+it; ``$select`` of one that is not known at all is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from holdfast.schema import ColumnType, DateBehavior, Option
+import msgspec
+
 from holdfast_emulator.behaviour.metadata import (
-    ColumnDefinition,
+    KeyDefinition,
     Metadata,
     Ownership,
     TableDefinition,
     metadata_id,
 )
-from holdfast_emulator.behaviour.relationships import CascadeDelete, RelationshipDefinition
+from holdfast_emulator.behaviour.option_sets import Translations
+from holdfast_emulator.behaviour.relationships import (
+    AnyRelationship,
+    ManyToManyDefinition,
+    RelationshipDefinition,
+)
 
 Json: TypeAlias = dict[str, Any]  # Any: whatever JSON can say
-_CRM: Final = "#Microsoft.Dynamics.CRM."
-_LANGUAGE: Final = 1033
-_OWNERSHIPS: Final[Mapping[Ownership, str]] = {
-    Ownership.USER: "UserOwned",
-    Ownership.ORGANIZATION: "OrganizationOwned",
-    Ownership.BUSINESS: "BusinessOwned",
-    Ownership.NONE: "None",
-}
+LANGUAGE: Final = 1033
+CRM: Final = "#Microsoft.Dynamics.CRM."
+#: Properties of an attribute that are sent only when they are expanded.
+EXPANDABLE: Final = ("OptionSet", "GlobalOptionSet")
 _PRIVILEGES: Final = ("Create", "Read", "Write", "Delete", "Assign", "Share", "Append", "AppendTo")
-_BEHAVIORS: Final[Mapping[DateBehavior, str]] = {
-    DateBehavior.USER_LOCAL: "UserLocal",
-    DateBehavior.TIME_ZONE_INDEPENDENT: "TimeZoneIndependent",
-    DateBehavior.DATE_ONLY: "DateOnly",
-}
-_NOT_OVER_ODATA: Final = frozenset({ColumnType.ENTITY_NAME})
+_OWNERLESS: Final = ("Assign", "Share")
 
 
-def label(text: str, *owner: str) -> Json:
-    """Return a label in the one language there is."""
-    if not text:
-        return {"LocalizedLabels": [], "UserLocalizedLabel": None}
-    one = {
-        "Label": text,
-        "LanguageCode": _LANGUAGE,
-        "IsManaged": True,
-        "MetadataId": metadata_id("label", *owner),
-        "HasChanged": None,
-    }
-    return {"LocalizedLabels": [one], "UserLocalizedLabel": one}
+def label(text: str, *owner: str, translations: Translations = (), part: str = "") -> Json:
+    """Return a label: the text in the base language, then the translations of this part."""
+    every = [(LANGUAGE, text)] if text else []
+    every += [(language, other) for name, language, other in translations if name == part]
+    localized = [
+        {
+            "Label": other,
+            "LanguageCode": language,
+            "IsManaged": False,
+            "MetadataId": metadata_id("label", *owner, str(language)),
+            "HasChanged": None,
+        }
+        for language, other in every
+        if language
+    ]
+    return {"LocalizedLabels": localized, "UserLocalizedLabel": localized[0] if text else None}
 
 
-def managed(name: str, value: object) -> Json:
+def managed(name: str, value: object, *, changeable: bool = True) -> Json:
     """Return a managed property."""
-    return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": name}
+    return {"Value": value, "CanBeChanged": changeable, "ManagedPropertyLogicalName": name}
+
+
+def extras(given: Iterable[tuple[str, str]]) -> Json:
+    """Return the properties that a client gave and that have no effect here."""
+    return {name: msgspec.json.decode(value) for name, value in given}
+
+
+#: Properties of a table that have no effect here, with the value that a new table has.
+TABLE_SETTINGS: Final[Json] = {
+    "ActivityTypeMask": 0,
+    "AutoCreateAccessTeams": False,
+    "AutoRouteToOwnerQueue": False,
+    "CanTriggerWorkflow": True,
+    "DaysSinceRecordLastModified": 0,
+    "EnforceStateTransitions": False,
+    "EntityColor": None,
+    "EntityHelpUrl": None,
+    "EntityHelpUrlEnabled": False,
+    "ExternalCollectionName": None,
+    "ExternalName": None,
+    "HasEmailAddresses": False,
+    "HasFeedback": False,
+    "IconLargeName": None,
+    "IconMediumName": None,
+    "IconSmallName": None,
+    "IconVectorName": None,
+    "IntroducedVersion": "1.0",
+    "IsActivityParty": False,
+    "IsBPFEntity": False,
+    "IsBusinessProcessEnabled": False,
+    "IsChildEntity": False,
+    "IsDocumentManagementEnabled": False,
+    "IsDocumentRecommendationsEnabled": False,
+    "IsEnabledForCharts": True,
+    "IsEnabledForExternalChannels": False,
+    "IsEnabledForTrace": False,
+    "IsImportable": True,
+    "IsInteractionCentricEnabled": False,
+    "IsKnowledgeManagementEnabled": False,
+    "IsMSTeamsIntegrationEnabled": False,
+    "IsManaged": False,
+    "IsOneNoteIntegrationEnabled": False,
+    "IsPrivate": False,
+    "IsQuickCreateEnabled": False,
+    "IsReadingPaneEnabled": True,
+    "IsSLAEnabled": False,
+    "IsSolutionAware": False,
+    "IsValidForAdvancedFind": True,
+    "MobileOfflineFilters": None,
+    "RecurrenceBaseEntityLogicalName": None,
+    "SettingOf": None,
+    "SyncToExternalSearchIndex": False,
+    "UsesBusinessDataLabelTable": False,
+    "CanBeInCustomEntityAssociation": managed("canbeincustomentityassociation", value=True),
+    "CanBeInManyToMany": managed("canbeinmanytomany", value=True),
+    "CanBePrimaryEntityInRelationship": managed("canbeprimaryentityinrelationship", value=True),
+    "CanBeRelatedEntityInRelationship": managed("canberelatedentityinrelationship", value=True),
+    "CanChangeHierarchicalRelationship": managed("canchangehierarchicalrelationship", value=True),
+    "CanCreateAttributes": managed("cancreateattributes", value=True),
+    "CanCreateCharts": managed("cancreatecharts", value=True),
+    "CanCreateForms": managed("cancreateforms", value=True),
+    "CanCreateViews": managed("cancreateviews", value=True),
+    "CanEnableSyncToExternalSearchIndex": managed("canenablesynctoexternalsearchindex", value=True),
+    "CanModifyAdditionalSettings": managed("canmodifyadditionalsettings", value=True),
+    "IsAuditEnabled": managed("canmodifyauditsettings", value=False),
+    "IsConnectionsEnabled": managed("canmodifyconnectionsettings", value=False),
+    "IsCustomizable": managed("iscustomizable", value=True),
+    "IsDuplicateDetectionEnabled": managed("canmodifyduplicatedetectionsettings", value=False),
+    "IsMailMergeEnabled": managed("canmodifymailmergesettings", value=False),
+    "IsMappable": managed("ismappable", value=True),
+    "IsOfflineInMobileClient": managed("canmodifymobileclientoffline", value=False),
+    "IsReadOnlyInMobileClient": managed("canmodifymobileclientreadonly", value=False),
+    "IsRenameable": managed("isrenameable", value=True),
+    "IsValidForQueue": managed("canmodifyqueuesettings", value=False),
+    "IsVisibleInMobile": managed("canmodifymobilevisibility", value=False),
+    "IsVisibleInMobileClient": managed("canmodifymobileclientvisibility", value=False),
+}
 
 
 def table_id(table: TableDefinition) -> str:
@@ -63,14 +141,17 @@ def table_id(table: TableDefinition) -> str:
 
 def table_json(table: TableDefinition) -> Json:
     """Return an EntityMetadata without its collections."""
+    name, texts = table.name, table.translations
     return {
-        "LogicalName": table.name,
+        **TABLE_SETTINGS,
+        **extras(table.extras),
+        "LogicalName": name,
         "SchemaName": table.schema_name,
         "LogicalCollectionName": table.entity_set,
-        "CollectionSchemaName": table.schema_name + "s",
+        "CollectionSchemaName": _collection_schema_name(table),
         "EntitySetName": table.entity_set,
         "ObjectTypeCode": table.object_type_code,
-        "OwnershipType": _OWNERSHIPS[table.ownership],
+        "OwnershipType": table.ownership.value,
         "TableType": "Standard",
         "PrimaryIdAttribute": table.primary_id,
         "PrimaryNameAttribute": table.primary_name,
@@ -78,203 +159,135 @@ def table_json(table: TableDefinition) -> Json:
         "IsOptimisticConcurrencyEnabled": table.optimistic_concurrency,
         "ChangeTrackingEnabled": table.change_tracking,
         "IsAvailableOffline": table.available_offline,
-        "IsIntersect": False,
+        "IsIntersect": table.is_intersect,
         "IsActivity": table.is_activity,
         "IsCustomEntity": table.is_custom,
         "IsLogicalEntity": False,
         "DataProviderId": None,
+        "DataSourceId": None,
         "IsStateModelAware": "statecode" in table.by_name,
+        "HasNotes": table.has_notes,
+        "HasActivities": table.has_activities,
         "CanChangeTrackingBeEnabled": managed("canchangetrackingbeenabled", value=True),
-        "Description": label("", table.name),
-        "DisplayName": label(table.label, table.name, "display"),
-        "DisplayCollectionName": label(table.collection_label, table.name, "collection"),
-        "Privileges": [_privilege(table, verb) for verb in _PRIVILEGES],
+        "Description": label(
+            table.description, name, "about", translations=texts, part="Description"
+        ),
+        "DisplayName": label(table.label, name, "display", translations=texts, part="DisplayName"),
+        "DisplayCollectionName": label(
+            *(table.collection_label, name, "collection"),
+            translations=texts,
+            part="DisplayCollectionName",
+        ),
+        "Privileges": [] if table.is_intersect else _privileges(table),
         "MetadataId": table_id(table),
         "HasChanged": None,
     }
 
 
-def _privilege(table: TableDefinition, verb: str) -> Json:
-    name = f"prv{verb}{table.schema_name}"
+def _collection_schema_name(table: TableDefinition) -> str:
+    shared = len(table.name) if table.entity_set.startswith(table.name) else len(table.name) - 1
+    return table.schema_name[:shared] + table.entity_set[shared:]
+
+
+def _privileges(table: TableDefinition) -> list[Json]:
     owned = table.ownership is Ownership.USER
+    return [
+        {
+            "CanBeBasic": owned,
+            "CanBeDeep": owned,
+            "CanBeGlobal": True,
+            "CanBeLocal": owned,
+            "CanBeEntityReference": False,
+            "CanBeParentEntityReference": False,
+            "CanBeRecordFilter": False,
+            "Name": f"prv{verb}{table.schema_name}",
+            "PrivilegeId": metadata_id("privilege", f"prv{verb}{table.schema_name}"),
+            "PrivilegeType": verb,
+        }
+        for verb in _PRIVILEGES
+        if owned or verb not in _OWNERLESS
+    ]
+
+
+def key_id(table: TableDefinition, key: KeyDefinition) -> str:
+    """Return the MetadataId of an alternate key."""
+    return metadata_id("key", table.name, key.name)
+
+
+def key_json(table: TableDefinition, key: KeyDefinition) -> Json:
+    """Return an EntityKeyMetadata; its index is always there."""
     return {
-        "CanBeBasic": owned,
-        "CanBeDeep": owned,
-        "CanBeGlobal": True,
-        "CanBeLocal": owned,
-        "CanBeEntityReference": False,
-        "CanBeParentEntityReference": False,
-        "Name": name,
-        "PrivilegeId": metadata_id("privilege", name),
-        "PrivilegeType": verb,
-    }
-
-
-def attribute_json(table: TableDefinition, column: ColumnDefinition) -> Json:
-    """Return an AttributeMetadata with what its derived type adds; option sets are expanded."""
-    base: Json = {
-        "@odata.type": f"{_CRM}{column.metadata_type}",
-        "LogicalName": column.name,
-        "SchemaName": column.schema_name,
+        "DisplayName": label(
+            *(key.label, table.name, key.name), translations=key.translations, part="DisplayName"
+        ),
+        "EntityKeyIndexStatus": "Active",
         "EntityLogicalName": table.name,
-        "AttributeType": column.attribute_type,
-        "AttributeTypeName": {"Value": column.attribute_type_name},
-        "AttributeOf": None,
-        "ColumnNumber": table.columns.index(column) + 1,
-        "IsLogical": False,
-        "IsCustomAttribute": "_" in column.name and not column.name.startswith("address"),
-        "IsPrimaryId": column.name == table.primary_id,
-        "IsPrimaryName": column.name == table.primary_name,
-        "IsSecured": column.secured,
-        "IsValidForRead": column.readable,
-        "IsValidForCreate": column.creatable,
-        "IsValidForUpdate": column.updatable,
-        "IsValidODataAttribute": column.type not in _NOT_OVER_ODATA or column.readable,
-        "RequiredLevel": managed("canmodifyrequirementlevelsettings", column.required.value),
-        "SourceType": 0 if column.base_of is None else 1,
-        "DisplayName": label(column.label, table.name, column.name),
-        "Description": label(""),
-        "MetadataId": metadata_id("column", table.name, column.name),
+        "IntroducedVersion": "1.0",
+        "IsCustomizable": managed("iscustomizable", value=True),
+        "IsExportKey": False,
+        "IsManaged": False,
+        "IsSecondaryKey": False,
+        "IsSynchronous": False,
+        "KeyAttributes": list(key.columns),
+        "LogicalName": key.name,
+        "SchemaName": key.schema_name,
+        "MetadataId": key_id(table, key),
         "HasChanged": None,
-    }
-    return base | _DERIVED.get(column.type, _nothing)(column)
-
-
-def _nothing(_: ColumnDefinition) -> Json:
-    return {}
-
-
-def _text(column: ColumnDefinition) -> Json:
-    return {"MaxLength": column.max_length, "Format": column.format}
-
-
-def _number(column: ColumnDefinition) -> Json:
-    return {
-        "MinValue": column.minimum if column.minimum is None else _plain(column),
-        "MaxValue": column.maximum if column.maximum is None else _plain(column, top=True),
+        "AsyncJob": None,
     }
 
 
-def _plain(column: ColumnDefinition, *, top: bool = False) -> object:
-    bound = column.maximum if top else column.minimum
-    whole = column.type in (ColumnType.INTEGER, ColumnType.BIGINT)
-    assert bound is not None
-    return int(bound) if whole else bound
-
-
-def _precise(column: ColumnDefinition) -> Json:
-    return {**_number(column), "Precision": column.precision}
-
-
-def _money(column: ColumnDefinition) -> Json:
-    return {
-        **_precise(column),
-        "PrecisionSource": 0,
-        "IsBaseCurrency": column.base_of is not None,
-        "CalculationOf": column.base_of,
-    }
-
-
-def _moment(column: ColumnDefinition) -> Json:
-    return {
-        "DateTimeBehavior": {"Value": _BEHAVIORS[column.behavior]},
-        "Format": column.format or "DateAndTime",
-    }
-
-
-def _lookup(column: ColumnDefinition) -> Json:
-    return {"Targets": list(column.targets), "Format": "None"}
-
-
-def _choice(column: ColumnDefinition) -> Json:
-    default = -1 if column.default is None else int(column.default)
-    return {"DefaultFormValue": default, **_option_sets(column, options_json(column))}
-
-
-def _boolean(column: ColumnDefinition) -> Json:
-    no, yes = (_option(column, option) for option in column.options)
-    options = {**_option_set_head(column, "Boolean"), "FalseOption": no, "TrueOption": yes}
-    return {"DefaultValue": bool(column.default), **_option_sets(column, options)}
-
-
-def _option_sets(column: ColumnDefinition, options: Json) -> Json:
-    """Put the options where they belong: in a set of the column's own, or in a global one."""
-    if column.global_options is None:
-        return {"OptionSet": options, "GlobalOptionSet": None}
-    return {"OptionSet": options, "GlobalOptionSet": options}
-
-
-_DERIVED: Final[Mapping[ColumnType, Callable[[ColumnDefinition], Json]]] = {
-    ColumnType.STRING: _text,
-    ColumnType.MEMO: _text,
-    ColumnType.INTEGER: _number,
-    ColumnType.BIGINT: _number,
-    ColumnType.DECIMAL: _precise,
-    ColumnType.DOUBLE: _precise,
-    ColumnType.MONEY: _money,
-    ColumnType.DATETIME: _moment,
-    ColumnType.LOOKUP: _lookup,
-    ColumnType.CHOICE: _choice,
-    ColumnType.STATE: _choice,
-    ColumnType.STATUS: _choice,
-    ColumnType.CHOICES: _choice,
-    ColumnType.BOOLEAN: _boolean,
+#: Properties of a relationship that have no effect here, with the value that a new one has.
+RELATIONSHIP_SETTINGS: Final[Json] = {
+    "IsValidForAdvancedFind": True,
+    "IsManaged": False,
+    "SecurityTypes": "None",
+    "IntroducedVersion": "1.0",
+    "IsCustomizable": managed("iscustomizable", value=True),
 }
-#: Properties of an attribute that are sent only when they are expanded.
-EXPANDABLE: Final = ("OptionSet", "GlobalOptionSet")
+MENU: Final[Json] = {
+    "Behavior": "UseCollectionName",
+    "Group": "Details",
+    "Order": None,
+    "IsCustomizable": True,
+    "Icon": None,
+    "ViewId": "00000000-0000-0000-0000-000000000000",
+    "AvailableOffline": True,
+    "MenuId": None,
+    "QueryApi": None,
+    "Label": {"LocalizedLabels": [], "UserLocalizedLabel": None},
+}
+ONE_TO_MANY_SETTINGS: Final[Json] = {
+    **RELATIONSHIP_SETTINGS,
+    "AssociatedMenuConfiguration": MENU,
+    "EntityKey": None,
+    "IsRelationshipAttributeDenormalized": False,
+    "RelationshipBehavior": 1,
+    "DenormalizedAttributeName": None,
+}
+MANY_TO_MANY_SETTINGS: Final[Json] = {
+    **RELATIONSHIP_SETTINGS,
+    "Entity1AssociatedMenuConfiguration": MENU,
+    "Entity2AssociatedMenuConfiguration": MENU,
+}
 
 
-def _option_set_head(column: ColumnDefinition, kind: str) -> Json:
-    name = column.global_options or f"options_{column.name}"
-    return {
-        "MetadataId": metadata_id("options", name),
-        "Name": name,
-        "IsGlobal": column.global_options is not None,
-        "IsCustomOptionSet": False,
-        "OptionSetType": kind,
-        "DisplayName": label(column.label, "options", name),
-        "HasChanged": None,
-    }
-
-
-def options_json(column: ColumnDefinition) -> Json:
-    """Return the OptionSetMetadata of a choice."""
-    kinds = {ColumnType.STATE: "State", ColumnType.STATUS: "Status"}
-    options = [_option(column, option) for option in column.options]
-    return {**_option_set_head(column, kinds.get(column.type, "Picklist")), "Options": options}
-
-
-def _option(column: ColumnDefinition, option: Option) -> Json:
-    described: Json = {
-        "Value": option.value,
-        "Label": label(option.label, column.name, str(option.value)),
-        "Description": label(""),
-        "Color": None,
-        "IsManaged": True,
-        "ExternalValue": None,
-        "MetadataId": None,
-        "HasChanged": None,
-    }
-    if column.type is ColumnType.STATUS:
-        described |= {"State": option.state, "TransitionData": None}
-    if column.type is ColumnType.STATE:
-        statuses = dict(column.default_statuses)
-        described |= {"DefaultStatus": statuses.get(option.value), "InvariantName": option.label}
-    return described
-
-
-def relationship_id(relationship: RelationshipDefinition) -> str:
+def relationship_id(relationship: AnyRelationship) -> str:
     """Return the MetadataId of a relationship."""
     return metadata_id("relationship", relationship.schema_name)
 
 
-def relationship_json(relationship: RelationshipDefinition) -> Json:
-    """Return a OneToManyRelationshipMetadata."""
+def relationship_json(relationship: AnyRelationship) -> Json:
+    """Return a OneToManyRelationshipMetadata or a ManyToManyRelationshipMetadata."""
+    if isinstance(relationship, ManyToManyDefinition):
+        return _many_to_many(relationship)
     return {
+        "@odata.type": f"{CRM}OneToManyRelationshipMetadata",
+        **ONE_TO_MANY_SETTINGS,
+        **extras(relationship.extras),
         "SchemaName": relationship.schema_name,
         "RelationshipType": "OneToManyRelationship",
-        "IsCustomRelationship": False,
-        "IsValidForAdvancedFind": True,
+        "IsCustomRelationship": relationship.is_custom,
         "ReferencedEntity": relationship.referenced,
         "ReferencedAttribute": relationship.referenced_attribute,
         "ReferencingEntity": relationship.referencing,
@@ -282,24 +295,45 @@ def relationship_json(relationship: RelationshipDefinition) -> Json:
         "ReferencingEntityNavigationPropertyName": relationship.referencing_navigation,
         "ReferencedEntityNavigationPropertyName": relationship.referenced_navigation,
         "IsHierarchical": relationship.is_hierarchical,
-        "CascadeConfiguration": _cascade(relationship.delete),
+        "CascadeConfiguration": _cascade(relationship),
         "MetadataId": relationship_id(relationship),
         "HasChanged": None,
     }
 
 
-def _cascade(delete: CascadeDelete) -> Json:
-    none = dict.fromkeys(
-        ("Assign", "Share", "Unshare", "Reparent", "Merge", "RollupView"), CascadeDelete.NONE.value
-    )
-    return {**none, "Delete": delete.value}
+def _cascade(relationship: RelationshipDefinition) -> Json:
+    return {
+        "Assign": relationship.assign.value,
+        "Delete": relationship.delete.value,
+        "Archive": relationship.delete.value,
+        "Merge": relationship.merge.value,
+        "Reparent": relationship.reparent.value,
+        "Share": relationship.share.value,
+        "Unshare": relationship.unshare.value,
+        "RollupView": "NoCascade",
+    }
 
 
-def tables(metadata: Metadata) -> Iterable[TableDefinition]:
+def _many_to_many(relationship: ManyToManyDefinition) -> Json:
+    return {
+        "@odata.type": f"{CRM}ManyToManyRelationshipMetadata",
+        **MANY_TO_MANY_SETTINGS,
+        **extras(relationship.extras),
+        "SchemaName": relationship.schema_name,
+        "RelationshipType": "ManyToManyRelationship",
+        "IsCustomRelationship": relationship.is_custom,
+        "IntersectEntityName": relationship.intersect,
+        "Entity1LogicalName": relationship.table1,
+        "Entity1IntersectAttribute": relationship.attribute1,
+        "Entity1NavigationPropertyName": relationship.navigation1,
+        "Entity2LogicalName": relationship.table2,
+        "Entity2IntersectAttribute": relationship.attribute2,
+        "Entity2NavigationPropertyName": relationship.navigation2,
+        "MetadataId": relationship_id(relationship),
+        "HasChanged": None,
+    }
+
+
+def tables(metadata: Metadata) -> Sequence[TableDefinition]:
     """Return all tables, by name."""
     return [metadata.tables[name] for name in sorted(metadata.tables)]
-
-
-def attributes(table: TableDefinition) -> Iterator[Json]:
-    """Yield the attributes of a table, with their derived properties."""
-    return (attribute_json(table, column) for column in table.columns)

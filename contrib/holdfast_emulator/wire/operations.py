@@ -6,10 +6,11 @@ to a set of rows carries the namespace in the URL, what is bound to nothing does
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -60,10 +61,23 @@ class Operation:
     tables: frozenset[str] | None = None
 
 
-class Operations:
-    """The operations of one organisation, by name."""
+class Others(Protocol):
+    """Where operations are looked for that are not known by name yet."""
 
-    def __init__(self, known: Iterable[Operation] = ()) -> None:
+    def __call__(
+        self, name: str, bound: Bound, table: str | None, *, function: bool
+    ) -> Operation | None:
+        """Return the operation of this name and binding, if there is one."""
+
+
+class Operations:
+    """The operations of one organisation, by name.
+
+    :param others: what was registered while the organisation runs; it goes first
+    """
+
+    def __init__(self, known: Iterable[Operation] = (), others: Others | None = None) -> None:
+        self._others = others
         self._known: dict[tuple[str, Bound, bool], Operation] = {}
         for operation in known:
             self.register(operation)
@@ -72,27 +86,36 @@ class Operations:
         """Add an operation, in the place of one with the same name and binding."""
         self._known[operation.name, operation.bound, operation.function] = operation
 
+    def every(self) -> tuple[Operation, ...]:
+        """Return all that are known by name."""
+        return tuple(self._known.values())
+
     def unbound(self, call: Call, segment: Segment) -> Reply | None:
         """Carry out what is bound to nothing; None when there is no such operation."""
-        found = self._find(call, segment.name, Bound.NOTHING)
+        found = self._find(call, segment.name, Bound.NOTHING, None)
         return None if found is None else _perform(found, call, segment, None, None)
 
     def bound(
         self, call: Call, segment: Segment, table: TableDefinition, row_id: str | None
     ) -> Reply | None:
-        """Carry out what is bound to a table or a row; None when there is no such operation."""
-        if not segment.name.startswith(NAMESPACE):
-            return None
+        """Carry out what is bound to a table or a row; None when there is no such operation.
+
+        :raises DataverseFault: 400, there is one, and its namespace is missing
+        """
         kind = Bound.ROWS if row_id is None else Bound.ROW
-        found = self._find(call, segment.name.removeprefix(NAMESPACE), kind)
+        found = self._find(call, segment.name.removeprefix(NAMESPACE), kind, table.name)
         if found is None or (found.tables is not None and table.name not in found.tables):
             return None
+        if not segment.name.startswith(NAMESPACE):
+            raise bad_query("Request message has unresolved parameters.")
         return _perform(found, call, segment, table, row_id)
 
-    def _find(self, call: Call, name: str, bound: Bound) -> Operation | None:
+    def _find(self, call: Call, name: str, bound: Bound, table: str | None) -> Operation | None:
         if call.method not in ("GET", "POST"):
             return None
-        return self._known.get((name, bound, call.method == "GET"))
+        function = call.method == "GET"
+        found = self._others(name, bound, table, function=function) if self._others else None
+        return found or self._known.get((name, bound, function))
 
 
 def _perform(
@@ -141,11 +164,22 @@ def _parameters(call: Call, segment: Segment) -> dict[str, Any]:
     return found
 
 
+#: A text in a JSON parameter: in double quotes, or in single ones as the documentation has it.
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*\\?(?:"|\Z)|\'[^\']*(?:\'|\Z)', re.DOTALL)
+
+
+def _requoted(found: re.Match[str]) -> str:
+    text = found[0]
+    if text[0] == '"' or len(text) == 1 or text[-1] != "'":
+        return text
+    return msgspec.json.encode(text[1:-1]).decode()
+
+
 def _value(text: str) -> Any:  # Any: see Invocation
     if text[:1] in ("{", "["):
         try:
-            return msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
+            return msgspec.json.decode(_QUOTED.sub(_requoted, text))
+        except (msgspec.DecodeError, RecursionError) as error:
             raise bad_query(f"A parameter is no JSON: {error}") from error
     if text.startswith(NAMESPACE):  # an enumeration: Microsoft.Dynamics.CRM.X'Member'
         return text.partition("'")[2].removesuffix("'")

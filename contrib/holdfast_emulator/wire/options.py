@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
+from holdfast_emulator.behaviour.faults import DataverseFault
 from holdfast_emulator.wire.calls import Unsupported, bad_query
-from holdfast_emulator.wire.urls import split_outside
+from holdfast_emulator.wire.urls import NAMESPACE, split_outside
 
 MAX_PAGE: Final = 5000
 FORMATTED: Final = "OData.Community.Display.V1.FormattedValue"
@@ -27,8 +28,11 @@ COUNT_EXCEEDED: Final = "Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"
 _UNSUPPORTED: Final = frozenset(
     {"$apply", "fetchXml", "sql", "savedQuery", "userQuery", "partitionId"}
 )
-_MOST_WRAPS: Final = 4
-_TEST: Final = re.compile(r"(\w+) eq ('(?:[^']|'')*'|[^\s()']+(?:'(?:[^']|'')*')?)")
+#: So many navigation properties are expanded in one query, on all levels together.
+MOST_EXPANSIONS: Final = 15
+TOO_MANY_LINKS: Final = "0x8004430d"
+_IN_EXPANSION: Final = frozenset({"$select", "$filter", "$orderby", "$top", "$expand"})
+_PLAIN: Final = "$(),;=/':@!*-._~"  # what a link keeps as it is
 _PREFERENCE: Final = re.compile(r"""([^\s=,;"]+)\s*(?:=\s*("[^"]*"|[^\s,;]*))?[^,]*(?:,|\Z)""")
 
 
@@ -81,14 +85,6 @@ def _page_size(text: str | None) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Expand:
-    """One single-valued navigation property to expand; ``select`` None means all columns."""
-
-    navigation: str
-    select: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Sort:
     """One property to sort by, as it is called on the wire."""
 
@@ -97,8 +93,29 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
+class Expand:
+    """One navigation property to expand; ``select`` None means all columns.
+
+    :param reference: only the URL of the row is asked for, with ``/$ref``
+    :param echo: the options as the client sent them, as the query of a link
+    """
+
+    navigation: str
+    select: tuple[str, ...] | None = None
+    filter: str | None = None
+    orderby: tuple[Sort, ...] = ()
+    top: int | None = None
+    expand: tuple[Expand, ...] = ()
+    reference: bool = False
+    echo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
-    """The query options of one request; ``echo`` repeats them as the client sent them."""
+    """The query options of one request; ``echo`` repeats them as the client sent them.
+
+    ``aliases`` are the parameters that a filter or an order may name (``@p1``).
+    """
 
     select: tuple[str, ...] | None = None
     filter: str | None = None
@@ -109,6 +126,7 @@ class Options:
     skip_token: str | None = None
     delta_token: str | None = None
     echo: str = ""
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def named(self) -> Iterator[str]:
         """Yield the options that change tracking cannot be combined with."""
@@ -133,12 +151,26 @@ def parse_query(query: str, allowed: Iterable[str]) -> Options:
         filter=given.get("$filter"),
         orderby=tuple(_sort(part) for part in _parts(given.get("$orderby", ""))),
         top=_top(given.get("$top")),
-        count=_truth(given.get("$count")),
-        expand=tuple(_expand(part) for part in _parts(given.get("$expand", ""))),
+        count=truth(given.get("$count")),
+        expand=_expansions(given.get("$expand", "")),
         skip_token=given.get("$skiptoken"),
         delta_token=given.get("$deltatoken"),
         echo="&".join(part for part in query.split("&") if part and not _is_token(part)),
+        aliases={name: value for name, value in given.items() if name.startswith("@")},
     )
+
+
+def option_names(query: str) -> frozenset[str]:
+    """Return the names of the options in a query string, whatever they are."""
+    return frozenset(unquote_plus(part.partition("=")[0]) for part in query.split("&"))
+
+
+def given_options(query: str, allowed: Iterable[str]) -> Mapping[str, str]:
+    """Return the options of a query string as texts; anything but ``allowed`` is refused.
+
+    :raises DataverseFault: an option is unknown, or repeated
+    """
+    return dict(_given(query, frozenset(allowed)))
 
 
 def _is_token(part: str) -> bool:
@@ -155,7 +187,7 @@ def _given(query: str, allowed: frozenset[str]) -> Iterator[tuple[str, str]]:
         if option in seen:
             raise bad_query(f"Query option '{option}' was specified more than once.")
         seen.add(option)
-        if option in allowed:
+        if option in allowed or (option.startswith("@") and "$filter" in allowed):
             yield option, unquote_plus(value)
         elif option != "tag":  # a note to plug-ins, which has no meaning here
             _refuse(option)
@@ -195,82 +227,76 @@ def _top(text: str | None) -> int | None:
     return int(text)
 
 
-def _truth(text: str | None) -> bool:
+def truth(text: str | None) -> bool:
+    """Return what ``$count`` says.
+
+    :raises DataverseFault: it says neither yes nor no
+    """
     if text not in (None, "true", "false"):
         raise bad_query(f"Invalid value '{text[:50]}' for $count query option found.")
     return text == "true"
 
 
-def _expand(part: str) -> Expand:
-    name, opened, rest = part.partition("(")
-    if name.endswith(("/$ref", "/$count")) or "/" in name:
-        raise Unsupported(f"$expand={name[:100]}")
-    if not opened:
-        return Expand(name, None)
-    select: tuple[str, ...] | None = None
-    for option in split_outside(rest.removesuffix(")"), ";"):
-        key, _, value = option.partition("=")
-        if key.strip() != "$select":
-            raise Unsupported(f"{key.strip()[:50]} inside $expand")
-        select = _names(value)
-    return Expand(name, select)
+def _expansions(text: str, depth: int = 1) -> tuple[Expand, ...]:
+    found = tuple(_expand(part, depth) for part in _parts(text))
+    names = [one.navigation for one in found]
+    if len(set(names)) < len(names):
+        raise bad_query("A navigation property was expanded more than once.")
+    return found
 
 
-def parse_simple_filter(text: str) -> Mapping[str, frozenset[str]]:
-    """Parse ``Name eq 'a' or Name eq 'b'`` and conjunctions of such, for metadata.
-
-    :raises DataverseFault: it says more than that, or is not balanced
-    """
-    wanted: dict[str, frozenset[str]] = {}
-    for clause in _split_word(_unwrapped(text), "and"):
-        tests = [_TEST.fullmatch(_plain(test)) for test in _split_word(_unwrapped(clause), "or")]
-        names = {found[1] for found in tests if found}
-        if None in tests or len(names) != 1:
-            raise Unsupported(f"the metadata filter {text[:200]!r}")
-        values = frozenset(_constant(found[2]) for found in tests if found)
-        (name,) = names
-        wanted[name] = wanted.get(name, values) & values
-    return wanted
-
-
-def _split_word(text: str, word: str) -> list[str]:
-    """Split at a word between single spaces, where it stands outside quotes and parentheses."""
-    parts: list[list[str]] = [[]]
-    for piece in split_outside(text.strip(), " "):
-        if piece == word:
-            parts.append([])
-        elif piece:
-            parts[-1].append(piece)
-    return [" ".join(part) for part in parts]
+def _expand(part: str, depth: int) -> Expand:
+    if depth > MOST_EXPANSIONS:
+        raise too_many_links()
+    path, opened, rest = part.partition("(")
+    name, slash, kind = path.strip().partition("/")
+    if slash and (kind != "$ref" or opened):
+        raise _bad_expansion(kind)
+    if name == "*":
+        raise Unsupported("$expand=*")
+    given = dict(_inner_options(rest.rstrip().removesuffix(")"))) if opened else {}
+    return Expand(
+        name,
+        select=_names(given["$select"]) if "$select" in given else None,
+        filter=given.get("$filter"),
+        orderby=tuple(_sort(part) for part in _parts(given.get("$orderby", ""))),
+        top=_top(given.get("$top")),
+        expand=_expansions(given.get("$expand", ""), depth + 1),
+        reference=bool(slash),
+        echo="&".join(f"{key}={quote(value, safe=_PLAIN)}" for key, value in given.items()),
+    )
 
 
-def _plain(test: str) -> str:
-    return " ".join(_split_word(_unwrapped(test), ""))
+def _inner_options(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the options in the parentheses of an expansion."""
+    seen: set[str] = set()
+    for option in split_outside(text, ";"):
+        name, _, value = option.partition("=")
+        name = name.strip()
+        if not name:
+            continue
+        if name in seen:
+            raise bad_query(f"Query option '{name}' was specified more than once.")
+        if name not in _IN_EXPANSION:
+            raise bad_query(f"The query option '{name[:50]}' is not supported in $expand.")
+        seen.add(name)
+        yield name, value.strip()
 
 
-def _unwrapped(text: str) -> str:
-    """Take off parentheses around the whole text; nobody writes more than a few pairs."""
-    for _ in range(_MOST_WRAPS):
-        text = text.strip()
-        if not _is_wrapped(text):
-            break
-        text = text[1:-1]
-    return text
+def _bad_expansion(kind: str) -> DataverseFault:
+    if kind.startswith(NAMESPACE):
+        return Unsupported("a type cast in $expand")
+    if kind.startswith("$"):
+        return bad_query(f"The path segment '{kind[:50]}' is not supported in $expand.")
+    return bad_query(
+        "Found a path with multiple navigation properties or a bad complex property path in an "
+        "expand clause. Please reword your query such that each level of expand is only a single "
+        "navigation property or complex property."
+    )
 
 
-def _is_wrapped(text: str) -> bool:
-    depth = 0
-    quoted = False
-    for at, character in enumerate(text):
-        if character == "'":
-            quoted = not quoted
-        elif not quoted:
-            depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return 0 < at == len(text) - 1
-    return False
-
-
-def _constant(literal: str) -> str:
-    _, quote, rest = literal.partition("'")
-    return rest.removesuffix("'").replace("''", "'") if quote else literal
+def too_many_links() -> DataverseFault:
+    """Return the fault for more expansions than one query may have."""
+    return DataverseFault(
+        400, TOO_MANY_LINKS, "Number of link entities in query exceeded maximum limit."
+    )

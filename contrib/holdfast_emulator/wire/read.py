@@ -6,22 +6,27 @@ remembered between two pages.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from holdfast.contracts import FilterLanguage
-from holdfast.errors import FilterError
-from holdfast.filters import EVERYTHING, And, Expression, Not, Or
-from holdfast.schema import ColumnType, Kind
-from holdfast.values import Reference
+from holdfast.schema import Column, Kind
 from holdfast_emulator.behaviour.changes import ChangePage, TrackPosition
 from holdfast_emulator.behaviour.dataverse import Dataverse
-from holdfast_emulator.behaviour.faults import TOO_MANY_CONDITIONS, DataverseFault, unknown_property
-from holdfast_emulator.behaviour.metadata import ColumnDefinition, TableDefinition
+from holdfast_emulator.behaviour.metadata import TableDefinition
 from holdfast_emulator.behaviour.row import Row
+from holdfast_emulator.queries.conditions import (
+    EVERY_ROW,
+    All,
+    Condition,
+    Field,
+    Operator,
+    Test,
+)
+from holdfast_emulator.queries.odata import order_of, parse_filter
 from holdfast_emulator.queries.query import Answer, Order, Query
+from holdfast_emulator.queries.select import sort_key
+from holdfast_emulator.wire.apply import ApplyReader
 from holdfast_emulator.wire.calls import Call, Reply, Unsupported, answer, bad_query
 from holdfast_emulator.wire.cookies import (
     Cookie,
@@ -31,6 +36,7 @@ from holdfast_emulator.wire.cookies import (
     write_delta_token,
     write_position,
 )
+from holdfast_emulator.wire.fetch import FetchReader
 from holdfast_emulator.wire.options import (
     COUNT_EXCEEDED,
     MAX_PAGE,
@@ -40,17 +46,28 @@ from holdfast_emulator.wire.options import (
     parse_query,
     preferences,
 )
-from holdfast_emulator.wire.shapes import Json, RowWriter, Shape, find_column, shape_of
+from holdfast_emulator.wire.shapes import Json, RowWriter, Shape, shape_of
 
 _LIST: Final = (
     *("$select", "$filter", "$orderby", "$top", "$count", "$expand"),
     *("$skiptoken", "$deltatoken"),
 )
 _COUNT: Final = ("$filter", "$deltatoken")
-_MOST_CONDITIONS: Final = 500
+_REFERENCES: Final = ("$filter", "$orderby", "$top", "$count", "$skiptoken")
 _BOM: Final = b"\xef\xbb\xbf"
-_UNKNOWN: Final = re.compile(r"has no column '([^']*)'")
 _SCHEMA_VERSION: Final = "Microsoft.Dynamics.CRM.globalmetadataversion"
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The rows that a relationship leads to, instead of a whole table.
+
+    :param path: the URL of the collection, below the service root
+    :param ids: the rows; which of them the caller may read is still to be found out
+    """
+
+    path: str
+    ids: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +75,43 @@ class Reader:
     """Answers GET on an entity set."""
 
     dataverse: Dataverse
-    language: FilterLanguage
 
-    def list(self, call: Call, table: TableDefinition) -> Reply:
+    def list(self, call: Call, table: TableDefinition, within: Within | None = None) -> Reply:
         """Answer with a page of rows, or of changes.
 
         :raises DataverseFault: the options are not understood, or the rows are not to be read
         """
+        fetches = FetchReader(self.dataverse)
+        if fetches.serves(call):
+            return fetches.list(call, table, within.ids if within else None)
+        groups = ApplyReader(self.dataverse)
+        if groups.serves(call):
+            return groups.list(call, table, within.ids if within else None)
         options = parse_query(call.query, _LIST)
         prefer = preferences(call.headers.get("prefer", ""))
         cookie = None if options.skip_token is None else read_cookie(options.skip_token)
-        shape = shape_of(self.dataverse, table, options.select, options.expand, prefer)
-        request = _Listing(self.dataverse, call, table, options, prefer, shape, cookie)
+        shape = shape_of(self.dataverse, table, options.select, options.expand, prefer, many=True)
+        request = _Listing(self.dataverse, call, table, options, prefer, shape, cookie, within)
         delta = options.delta_token is not None
         if prefer.track_changes or delta or (cookie and cookie.tracking):
+            if within:
+                raise Unsupported("change tracking of a navigation property")
             return request.tracked()
-        return request.queried(self._filter(table, options.filter), self.language)
+        return request.queried(self._filter(table, options, within))
 
-    def count(self, call: Call, table: TableDefinition) -> Reply:
+    def references(self, call: Call, table: TableDefinition, within: Within) -> Reply:
+        """Answer ``/$ref`` of a collection with a page of URLs.
+
+        :raises DataverseFault: the options are not understood, or the rows are not to be read
+        """
+        options = parse_query(call.query, _REFERENCES)
+        prefer = preferences(call.headers.get("prefer", ""))
+        cookie = None if options.skip_token is None else read_cookie(options.skip_token)
+        shape = replace(shape_of(self.dataverse, table, (), (), prefer), references=True)
+        request = _Listing(self.dataverse, call, table, options, prefer, shape, cookie, within)
+        return request.queried(self._filter(table, options, within))
+
+    def count(self, call: Call, table: TableDefinition, within: Within | None = None) -> Reply:
         """Answer ``/$count`` with a number in plain text, which starts with a byte order mark.
 
         :raises DataverseFault: the options are not understood, or the rows are not to be read
@@ -83,25 +119,23 @@ class Reader:
         options = parse_query(call.query, _COUNT)
         if options.delta_token is not None:
             _refuse_shaping(options)
+            if within:
+                raise Unsupported("change tracking of a navigation property")
             total = self.dataverse.count_changes(call.user, table.name, options.delta_token)
         else:
-            expression = self._filter(table, options.filter)
-            functions = self.language.functions
-            total = self.dataverse.count(call.user, table.name, expression, functions)
+            where = self._filter(table, options, within)
+            total = self.dataverse.count(call.user, table.name, where)
         return Reply(200, _BOM + str(total).encode(), type="text/plain")
 
-    def _filter(self, table: TableDefinition, source: str | None) -> Expression:
-        if source is None:
-            return EVERYTHING
-        try:
-            expression = self.language.parse(source, table.schema)
-        except FilterError as error:
-            raise _refusal(table, error) from error
-        if _conditions(expression) > _MOST_CONDITIONS:
-            raise DataverseFault(
-                400, TOO_MANY_CONDITIONS, "Number of conditions in query exceeded maximum limit."
-            )
-        return expression
+    def _filter(self, table: TableDefinition, options: Options, within: Within | None) -> Condition:
+        where = EVERY_ROW
+        if options.filter is not None:
+            metadata = self.dataverse.metadata
+            where = parse_filter(options.filter, table, metadata, options.aliases)
+        if within is None:
+            return where
+        inside = Test(Field(table.primary_id), Operator.IN, tuple(sorted(within.ids)))
+        return All((inside, where))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,33 +149,30 @@ class _Listing:
     prefer: Preferences
     shape: Shape
     cookie: Cookie | None
+    within: Within | None = None
 
     @property
     def page_size(self) -> int:
         return self.prefer.page_size or MAX_PAGE
 
-    def queried(self, expression: Expression, language: FilterLanguage) -> Reply:
+    def queried(self, where: Condition) -> Reply:
         """Answer an ordinary query."""
-        columns = self._sort_columns()
+        order = self._order()
         query = Query(
             self.table.name,
-            expression,
-            [
-                Order(c.name, s.descending)
-                for c, s in zip(columns, self.options.orderby, strict=True)
-            ],
+            where,
+            order,
             None if self.prefer.page_size else self.options.top,
             self.page_size,
-            read_position(self.cookie.inner, self._kinds(columns)) if self.cookie else None,
+            read_position(self.cookie.inner, self._kinds(order)) if self.cookie else None,
             self.options.count,
-            language.functions,
         )
         found = self.dataverse.query(self.call.user, query)
         body = self._head("")
         body.update(self._totals(found))
         body["value"] = self._rows(found.rows)
         if found.next is not None:
-            body["@odata.nextLink"] = self._link("$skiptoken", self._next(columns, found))
+            body["@odata.nextLink"] = self._link("$skiptoken", self._next(order, found))
         return self._reply(body)
 
     def tracked(self) -> Reply:
@@ -193,47 +224,44 @@ class _Listing:
             totals[f"@{COUNT_EXCEEDED}"] = found.count_exceeded
         return totals
 
-    def _rows(self, rows: Sequence[Row]) -> list[Json]:
-        writer = RowWriter(self.dataverse, self.call.user, self.table, self.shape)
-        return [writer.write(row) for row in rows]
+    def _rows(self, rows: Sequence[Row]) -> list[object]:
+        if self.shape.references:
+            base = f"{self.call.root}/{self.table.entity_set}"
+            return [{"@odata.id": f"{base}({row.id})"} for row in rows]
+        writer = RowWriter(self.dataverse, self.call.user, self.shape, self.call.root)
+        return writer.write_all(rows)
 
-    def _sort_columns(self) -> list[ColumnDefinition]:
-        return [find_column(self.dataverse, self.table, s.name) for s in self.options.orderby]
+    def _order(self) -> list[Order]:
+        metadata, aliases = self.dataverse.metadata, self.options.aliases
+        return [
+            order_of(metadata, self.table, sort.name, descending=sort.descending, aliases=aliases)
+            for sort in self.options.orderby
+        ]
 
-    def _kinds(self, columns: Sequence[ColumnDefinition]) -> list[tuple[str, Kind]]:
-        kinds = [(column.name, _sort_kind(column)) for column in columns]
+    def _kinds(self, order: Sequence[Order]) -> list[tuple[str, Kind]]:
+        """Return the entries of a paging cookie: what each is called, and how its cells compare."""
+        key = sort_key(self.table, order, self.dataverse.asking(self.call.user))
+        named = zip(_entries(order), key.kinds, strict=True)
+        kinds = [(name, Column(name, kind).kind) for name, kind in named]
         return [*kinds, (self.table.primary_id, Kind.KEY)]
 
-    def _next(self, columns: Sequence[ColumnDefinition], found: Answer) -> str:
+    def _next(self, order: Sequence[Order], found: Answer) -> str:
         assert found.next is not None
+        assert found.first is not None
         number = self.cookie.page if self.cookie else 1
-        names = [*(column.name for column in columns), self.table.primary_id]
-        row = found.rows[0]
-        first = tuple(
-            str(cell) if isinstance(cell := row[name], Reference) else cell for name in names
-        )
-        inner = write_position(names, number, found.next, first)
+        names = [*_entries(order), self.table.primary_id]
+        inner = write_position(names, number, found.next, found.first)
         return write_cookie(Cookie(number + 1, inner, tracking=False))
 
     def _link(self, option: str, value: str) -> str:
         echo = f"{self.options.echo}&" if self.options.echo else ""
-        return f"{self.call.root}/{self.table.entity_set}?{echo}{option}={value}"
+        path = self.within.path if self.within else self.table.entity_set
+        return f"{self.call.root}/{path}?{echo}{option}={value}"
 
     def _reply(self, body: Json) -> Reply:
         applied = self.prefer.applied()
         reply = answer(body)
         return Reply(200, reply.body, {"Preference-Applied": applied} if applied else {})
-
-
-def _conditions(expression: Expression) -> int:
-    """Count the conditions of a filter; a list of values is one."""
-    match expression:
-        case And(parts) | Or(parts):
-            return sum(map(_conditions, parts))
-        case Not(part):
-            return _conditions(part)
-        case _:
-            return 1
 
 
 def _refuse_shaping(options: Options) -> None:
@@ -244,18 +272,10 @@ def _refuse_shaping(options: Options) -> None:
         )
 
 
-def _refusal(table: TableDefinition, error: FilterError) -> DataverseFault:
-    """Return what a filter is refused with; the language says what OData has and it has not."""
-    text = str(error)
-    if "not supported" in text:
-        return Unsupported(f"this $filter: {text}")
-    unknown = _UNKNOWN.search(text)
-    return unknown_property(table.name, unknown[1]) if unknown else bad_query(text)
-
-
-def _sort_kind(column: ColumnDefinition) -> Kind:
-    """Return how the sort cells of a column compare; a lookup sorts by name."""
-    return Kind.TEXT if column.type is ColumnType.LOOKUP else column.column.kind
+def _entries(order: Sequence[Order]) -> list[str]:
+    """Return what the sort cells are called in a paging cookie."""
+    paths = [one.path for one in order]
+    return ["_".join([*(hop.navigation for hop in path.via), path.column]) for path in paths]
 
 
 def _track_position(cookie: Cookie | None) -> TrackPosition | None:

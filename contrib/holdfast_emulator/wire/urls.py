@@ -145,7 +145,11 @@ def parse_key(text: str) -> Key | None:
         return None
     if is_guid(inner):
         return Id(canonical_id(inner))
-    return Named(dict(_named(part) for part in split_outside(inner, ",")))
+    pairs = [_named(part) for part in split_outside(inner, ",")]
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise bad_query("The key in the request URI names a property more than once.")
+    return Named(values)
 
 
 def _named(part: str) -> tuple[str, KeyValue]:

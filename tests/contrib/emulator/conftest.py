@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from json import dumps
 from typing import Any
 
 import aiohttp
@@ -62,8 +64,13 @@ class Client:
         if token:
             named["Authorization"] = f"Bearer {token}"
         encoded = target.startswith("http")
+        if json is not None:
+            data = dumps(json)
+            named.setdefault("Content-Type", "application/json")
+        body = data.encode() if isinstance(data, str) else data
+        sent = None if body is None else io.BytesIO(body)  # in one piece, aiohttp would warn
         async with self.session.request(
-            method, URL(url, encoded=encoded), json=json, data=data, headers=named
+            method, URL(url, encoded=encoded), data=sent, headers=named
         ) as reply:
             text = await reply.text(encoding="utf-8")
             parsed = await reply.json() if reply.content_type == "application/json" else None

@@ -69,13 +69,21 @@ def test_a_new_row_has_its_system_columns(org: Dataverse, ann: User) -> None:
     assert row["createdby"] == row["modifiedby"] == Reference("systemuser", ann.id)
     assert row["ownerid"] == row["owninguser"] == Reference("systemuser", ann.id)
     assert row["owningteam"] is None
-    assert row["owningbusinessunit"] == Reference("businessunit", org.business_unit_id)
+    assert row["owningbusinessunit"] == Reference("businessunit", org.seed.business_unit_id)
     assert (row["statecode"], row["statuscode"]) == (0, 1)
-    assert row["transactioncurrencyid"] == Reference("transactioncurrency", org.currency_id)
+    assert row["transactioncurrencyid"] == Reference("transactioncurrency", org.seed.currency_id)
     assert (row["revenue_base"], row["exchangerate"]) == (Decimal("1000.50"), Decimal(1))
     assert row["versionnumber"] == row.version
     assert row.etag == f'W/"{row.version}"'
     assert row["donotemail"] is False
+
+
+def test_an_import_says_when_a_row_was_really_created(org: Dataverse, ann: User) -> None:
+    row = org.create(ann, "account", {"overriddencreatedon": "2020-05-06T07:08:09Z"})
+    assert row["createdon"] == "2020-05-06T07:08:09Z"
+    assert row["overriddencreatedon"] == row["modifiedon"] == "2026-03-01T08:00:00Z"
+    again = org.update(ann, "account", row.id, {"overriddencreatedon": "2021-01-01", "fax": "1"})
+    assert again["overriddencreatedon"] == "2026-03-01T08:00:00Z"
 
 
 def test_a_row_takes_the_id_that_the_client_made(org: Dataverse, ann: User) -> None:
@@ -264,9 +272,9 @@ def test_a_delete_takes_children_along_and_unlinks_others(
     assert unlinked["parentaccountid"] is None
     assert unlinked.version > child.version
     assert [(effect.operation, effect.row_id) for effect in effects] == [
+        (Operation.UPDATE, child.id),
         (Operation.DELETE, task.id),
         (Operation.DELETE, contact.id),
-        (Operation.UPDATE, child.id),
         (Operation.DELETE, account.id),
     ]
 
@@ -286,7 +294,7 @@ def test_rows_that_point_at_each_other_can_be_deleted(org: Dataverse, ann: User)
 def test_a_currency_in_use_cannot_be_deleted(org: Dataverse, ann: User) -> None:
     org.create(ann, "account", {"name": "A"})
     with pytest.raises(DataverseFault, match="transactioncurrency_account") as caught:
-        org.delete(ann, "transactioncurrency", org.currency_id)
+        org.delete(ann, "transactioncurrency", org.seed.currency_id)
     assert (caught.value.status, caught.value.code) == (405, "0x80040227")
 
 
@@ -361,7 +369,7 @@ def test_a_user_with_basic_depth_reaches_own_rows_only(org: Dataverse, ann: User
     ):
         with pytest.raises(DataverseFault, match="does not have") as caught:
             call()
-        assert (caught.value.status, caught.value.code) == (403, "0x80040220")
+        assert (caught.value.status, caught.value.code) == (403, "0x80048306")
 
 
 def test_a_user_without_rights_is_told_which_privilege_is_missing(
@@ -386,8 +394,8 @@ def test_tokens_sign_users_in_and_out(org: Dataverse, ann: User) -> None:
 
 
 def test_a_table_that_is_not_there_is_refused(org: Dataverse, ann: User) -> None:
-    with pytest.raises(DataverseFault, match="Resource not found for the segment 'lead'"):
-        org.create(ann, "lead", {})
+    with pytest.raises(DataverseFault, match="Resource not found for the segment 'unicorn'"):
+        org.create(ann, "unicorn", {})
 
 
 def test_a_status_cannot_be_taken_away(org: Dataverse, ann: User) -> None:
@@ -407,7 +415,7 @@ def test_a_member_of_a_team_reaches_its_rows(org: Dataverse, bo: User) -> None:
     assert org.readable(kari, row)
     assert not org.readable(kari, other)
     assert org.count(kari, "account") == 1
-    assert org.retrieve(kari, "businessunit", org.business_unit_id)["name"], "it has no owner"
+    assert org.retrieve(kari, "businessunit", org.seed.business_unit_id)["name"], "it has no owner"
 
 
 def test_a_row_that_is_gone_has_no_name(org: Dataverse) -> None:

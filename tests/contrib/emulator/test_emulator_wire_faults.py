@@ -63,7 +63,7 @@ async def test_every_reply_has_a_request_id(client: Client) -> None:
 
 
 async def test_impersonation_is_not_ignored(client: Client) -> None:
-    assert (await client("GET", "accounts", MSCRMCallerID=ID)).status == 501
+    assert (await client("GET", "accounts", MSCRMCallerID=ID)).status == 404
 
 
 async def test_long_urls_are_read(client: Client) -> None:
@@ -275,13 +275,13 @@ async def test_faults_are_switched_over_http(client: Client) -> None:
 
 async def test_the_trace_lists_requests_and_what_was_unsupported(client: Client) -> None:
     await client("GET", "WhoAmI")
-    await client("GET", "accounts?$apply=x")
+    await client("GET", "accounts?$apply=compute(x)")
     report = (await client("GET", f"{client.server.url}/_emulator/trace")).json
     assert [(one["method"], one["url"], one["status"]) for one in report["requests"]] == [
         ("GET", "WhoAmI", 200),
-        ("GET", "accounts?$apply=x", 501),
+        ("GET", "accounts?$apply=compute(x)", 501),
     ]
-    assert report["unsupported"] == ["the emulator does not support the query option $apply"]
+    assert report["unsupported"] == ["the emulator does not support compute() in $apply"]
     assert (await client("GET", f"{client.server.url}/_emulator/nonsense")).status == 404
 
 

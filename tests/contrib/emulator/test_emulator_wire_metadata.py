@@ -53,9 +53,8 @@ async def test_a_filter_finds_several_tables_or_none(client: Client) -> None:
     flagged = await client(
         "GET", f"EntityDefinitions?{select}&$filter=(ChangeTrackingEnabled eq false)"
     )
-    assert [one["LogicalName"] for one in flagged.value] == ["organization"]
-    odd = await client("GET", "EntityDefinitions?$filter=startswith(LogicalName,'a')")
-    assert odd.status == 501
+    assert "organization" in [one["LogicalName"] for one in flagged.value]
+    assert "account" not in [one["LogicalName"] for one in flagged.value]
 
 
 async def test_collections_are_expanded_and_cut(client: Client) -> None:
@@ -69,7 +68,10 @@ async def test_collections_are_expanded_and_cut(client: Client) -> None:
     assert {"account_primary_contact"} <= {
         one["SchemaName"] for one in table["ManyToOneRelationships"]
     }
-    assert table["Keys"] == table["ManyToManyRelationships"] == []
+    assert table["Keys"] == []
+    assert "accountleads_association" in {
+        one["SchemaName"] for one in table["ManyToManyRelationships"]
+    }
 
 
 async def cast(client: Client, kind: str, options: str) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from holdfast_emulator.wire.cookies import (
     write_cookie,
     write_position,
 )
+from holdfast_emulator.wire.metadata_filter import parse_metadata_filter
 from holdfast_emulator.wire.options import (
     Preferences,
     parse_query,
-    parse_simple_filter,
     preferences,
 )
 from holdfast_emulator.wire.urls import Id, Named, Segment, parse_key, segments, split_url
@@ -65,7 +65,7 @@ def test_options_are_parsed_or_refused(parts: list[tuple[str, str]] | str) -> No
 def test_preferences_and_metadata_filters_are_parsed_or_refused(text: str) -> None:
     assert isinstance(preferences(text), Preferences)
     with may_refuse(400, 501):
-        parse_simple_filter(text)
+        parse_metadata_filter(text)
 
 
 LINES = (

@@ -68,13 +68,12 @@ async def test_options_shape_the_answer(client: Client, query: str, names: list[
         ("$orderby=name sideways", 400),
         ("$filter=nonsense eq 1", 400),
         ("$filter=name eq", 400),
-        ("$filter=primarycontactid/fullname eq 'x'", 501),
-        ("$filter=Account_Tasks/any(t:t/subject eq 'x')", 501),
-        ("$orderby=primarycontactid/fullname", 501),
-        ("$select=primarycontactid/fullname", 501),
+        ("$filter=primarycontactid/nonsense eq 'x'", 400),
+        ("$filter=Account_Tasks/any(t:t/nonsense eq 'x')", 400),
+        ("$orderby=primarycontactid/nonsense", 400),
         ("$expand=nonsense", 400),
-        ("$expand=Account_Tasks", 501),
-        ("$expand=primarycontactid($expand=createdby)", 501),
+        ("$expand=Account_Tasks($skip=1)", 400),
+        ("$expand=primarycontactid($expand=nonsense)", 400),
         ("$skiptoken=nonsense", 400),
         ("$deltatoken=nonsense", 400),
         ("$select=name,(", 400),
@@ -101,7 +100,7 @@ async def test_lookups_are_expanded_one_level(client: Client, accounts: list[str
     target = "accounts?$select=name&$expand=primarycontactid($select=fullname),createdby&$top=2"
     first, second = (await client("GET", target)).value
     assert first["primarycontactid"]["fullname"] == "Åse Bø"
-    assert set(first["primarycontactid"]) == {"@odata.etag", "contactid", "fullname"}
+    assert set(first["primarycontactid"]) == {"contactid", "fullname"}
     assert first["createdby"]["fullname"] == "Ann Field"
     assert second["primarycontactid"] is None
     one = await client("GET", f"accounts({accounts[0]})?$expand=primarycontactid")

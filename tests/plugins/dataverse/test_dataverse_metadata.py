@@ -85,7 +85,7 @@ async def test_the_caller_has_a_business_unit_and_teams(world: World) -> None:
         assert (await transport.capabilities()).filters == {"odata"}
     assert caller.user == user.id
     assert caller.organization == world.dataverse.organization_id
-    assert caller.business_unit == world.dataverse.business_unit_id
+    assert caller.business_unit == world.dataverse.seed.business_unit_id
 
 
 HEAD = {
