@@ -87,6 +87,11 @@ class Engine:
         found = self.scopes.get(table)
         return found.scope if found else Scope(self.store.schemas[table])
 
+    @property
+    def schemas(self) -> dict[str, TableSchema]:
+        """The schemas of the tables that the profile keeps, each with the columns kept."""
+        return {name: scope.schema for name, scope in self.scopes.items()}
+
     def schema(self, table: str) -> TableSchema:
         """Return the schema that a table's rows are stored with."""
         return self.store.schemas[table]

@@ -139,6 +139,7 @@ class _Binder:
         self._schemas = schemas
         self._plugins = plugins
         self._kept = {rule.name for rule in profile.profile.tables}
+        self._tables = {name: s for name, s in schemas.items() if name in self._kept}
         self.found: list[Problem] = []
 
     def scopes(self) -> dict[str, TableScope]:
@@ -194,7 +195,7 @@ class _Binder:
     def _filter(self, key: str, rule: TableRule, schema: TableSchema) -> Expression:
         for language, text in (rule.filter or {}).items():
             try:
-                return self._plugins.compile_filter(language, text, schema)
+                return self._plugins.compile_filter(language, text, schema, self._tables)
             except (FilterError, PluginError) as error:
                 self._note(f"{key}.filter.{language}", str(error))
         return EVERYTHING

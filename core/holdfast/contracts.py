@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from holdfast.errors import FilterError, StorageError
 from holdfast.filters import EVERYTHING, Expression, Function
 from holdfast.model import (
     Caller,
@@ -33,9 +34,12 @@ from holdfast.model import (
     Scope,
     Unit,
 )
+from holdfast.queries import Selection
 from holdfast.schema import Field, TableSchema
 
 Key: TypeAlias = str | int
+#: Schemas by table name.
+Tables: TypeAlias = Mapping[str, TableSchema]
 T = TypeVar("T")
 
 
@@ -231,6 +235,24 @@ class Storage(Driver):
         """Tell whether ``query`` and ``count`` understand this; the engine does the rest."""
         return expression == EVERYTHING
 
+    def runs_selection(self, selection: Selection) -> bool:  # noqa: ARG002  for those that do
+        """Tell whether ``select`` answers this, joins and aggregates included."""
+        return False
+
+    def select(self, selection: Selection) -> AsyncIterator[Record]:  # noqa: ARG002  as above
+        """Yield the records of a whole question, each with the cells of its outputs.
+
+        No read transaction outlives a chunk of records; a record that changes meanwhile may be seen
+        as it was or as it is.
+
+        :raises StorageError: the storage failed, or does not run this
+        """
+        raise StorageError(f"the storage {self.name} answers no questions over several tables")
+
+    async def explain(self, query: Query | Selection) -> Sequence[str]:  # noqa: ARG002  as above
+        """Return how the storage would find the records, in its own words, a line each."""
+        return ()
+
     async def size(self) -> int | None:
         """Return the bytes used, None where that is unknown."""
         return None
@@ -316,7 +338,11 @@ class Transport(Driver):
 
 
 class FilterLanguage(Driver):
-    """Text to the algebra and back. Parsing takes time linear in the text, and bounded depth."""
+    """Text to the algebra and back. Parsing takes time linear in the text, and bounded depth.
+
+    ``tables`` are the schemas of all tables that are kept, by name, the filter's own among them; a
+    link may lead to no other.
+    """
 
     #: What the engine calls for ``Call`` nodes of this language.
     functions: ClassVar[Mapping[str, Function]] = {}
@@ -325,18 +351,25 @@ class FilterLanguage(Driver):
         self.settings = settings
 
     @abstractmethod
-    def parse(self, source: str, schema: TableSchema) -> Expression:
-        """Return the expression.
+    def parse(self, source: str, schema: TableSchema, tables: Tables) -> Expression:
+        """Return the expression; it may be unsettled.
 
         :raises FilterError: it does not parse, or names a column the table does not have
         """
 
     @abstractmethod
-    def render(self, expression: Expression, schema: TableSchema) -> str:
+    def render(self, expression: Expression, schema: TableSchema, tables: Tables) -> str:
         """Return text that parses to an expression of the same meaning.
 
         :raises FilterError: the language cannot say it
         """
+
+    def parse_selection(self, source: str, tables: Tables) -> Selection:  # noqa: ARG002  as above
+        """Return a whole question: its table, joins, outputs and order.
+
+        :raises FilterError: it does not parse, or the language only has filters
+        """
+        raise FilterError(self.name, source, "the language has filters only, no whole queries")
 
 
 class Resolver(Driver):

@@ -8,7 +8,7 @@ always called last, so a plugin may step in before it or wrap it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from holdfast._hooks import PROJECT
 from holdfast.contracts import Context, Storage, Transport
 from holdfast.filters import Expression
 from holdfast.model import Conflict, Policy, Resolution
+from holdfast.queries import Selection
 from holdfast.schema import TableSchema
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -56,11 +57,25 @@ def holdfast_open_transport(
 
 
 @hookspec(firstresult=True)
-def holdfast_compile_filter(language: str, source: str, schema: TableSchema) -> Expression | None:
+def holdfast_compile_filter(
+    language: str, source: str, schema: TableSchema, tables: Mapping[str, TableSchema]
+) -> Expression | None:
     """Turn the text of a filter into the algebra of ``holdfast.filters``.
+
+    ``tables`` are the schemas of all kept tables, ``schema`` among them.
 
     Kind: compile. Fires once per filter of the profile and per query; an error is the caller's.
     Since 1.0.
+    """
+
+
+@hookspec(firstresult=True)
+def holdfast_compile_selection(
+    language: str, source: str, tables: Mapping[str, TableSchema]
+) -> Selection | None:
+    """Turn the text of a whole query, joins and aggregates included, into a selection.
+
+    Kind: compile. Fires once per ``Replica.fetch``; an error is the caller's. Since 1.0.
     """
 
 

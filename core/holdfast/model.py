@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from holdfast.schema import Field, TableSchema
 from holdfast.values import Cell, Change, Value, from_cells, to_value
@@ -160,14 +161,61 @@ class Page:
     last: bool
 
 
+class FiscalPeriod(Enum):
+    """How a fiscal year is cut; the value is the number of its parts."""
+
+    ANNUALLY = 1
+    SEMIANNUALLY = 2
+    QUARTERLY = 4
+    MONTHLY = 12
+    FOUR_WEEKS = 13
+
+
+@dataclass(frozen=True, slots=True)
+class FiscalCalendar:
+    """When an organisation's fiscal years start, and how they are cut.
+
+    A fiscal year is called after the calendar year in which it starts.
+    """
+
+    month: int = 1
+    day: int = 1
+    period: FiscalPeriod = FiscalPeriod.QUARTERLY
+
+
+#: What a server without fiscal settings has: quarters of the calendar year.
+CALENDAR_YEAR: Final = FiscalCalendar()
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who the server says we are."""
+    """Who the server says we are.
+
+    :param language: the number (LCID) of the language that the user reads, 1033 for English
+    :param time_zone: where the user's days begin, as IANA calls it
+    :param reports: the users below this one in the hierarchy of managers
+    """
 
     organization: str
     user: str
     business_unit: str | None = None
     teams: tuple[str, ...] = ()
+    language: int | None = None
+    time_zone: str = "UTC"
+    fiscal: FiscalCalendar = CALENDAR_YEAR
+    reports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks, and when: captured once for a whole question.
+
+    :param now: aware, in UTC
+    :param caller: None before the server has said who we are
+    """
+
+    now: datetime
+    caller: Caller | None
 
 
 @dataclass(frozen=True, slots=True)

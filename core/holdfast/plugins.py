@@ -21,7 +21,14 @@ import pluggy
 
 from holdfast import hookspecs
 from holdfast._hooks import AsyncHooks
-from holdfast.contracts import Context, FilterLanguage, Resolver, Storage, Transport
+from holdfast.contracts import (
+    Context,
+    FilterLanguage,
+    Resolver,
+    Storage,
+    Tables,
+    Transport,
+)
 from holdfast.discovery import FILTERS, PLUGINS, RESOLVERS, STORAGES, TRANSPORTS, Catalogue
 from holdfast.errors import HoldfastError, PluginError
 from holdfast.filters import Expression, Function
@@ -39,6 +46,7 @@ from holdfast.model import (
     Scope,
     Unit,
 )
+from holdfast.queries import Selection
 from holdfast.schema import TableSchema
 
 T = TypeVar("T")
@@ -105,9 +113,15 @@ class _CompileFilter:
 
     @hookimpl(trylast=True)
     def holdfast_compile_filter(
-        self, language: str, source: str, schema: TableSchema
+        self, language: str, source: str, schema: TableSchema, tables: Tables
     ) -> Expression | None:
-        return self._language.parse(source, schema) if language == self._name else None
+        return self._language.parse(source, schema, tables) if language == self._name else None
+
+    @hookimpl(trylast=True)
+    def holdfast_compile_selection(
+        self, language: str, source: str, tables: Tables
+    ) -> Selection | None:
+        return self._language.parse_selection(source, tables) if language == self._name else None
 
 
 class _ResolveConflict:
@@ -299,7 +313,9 @@ class Plugins:
         async with _entered(driver, opening) as transport:
             yield _ContainedTransport(transport, driver)
 
-    def compile_filter(self, language: str, source: str, schema: TableSchema) -> Expression:
+    def compile_filter(
+        self, language: str, source: str, schema: TableSchema, tables: Tables
+    ) -> Expression:
         """Call ``holdfast_compile_filter``.
 
         :raises FilterError: the text does not parse
@@ -307,12 +323,42 @@ class Plugins:
         """
         with _contained(language, "on a filter"):
             compiled: Expression | None = self._hooks.hook.holdfast_compile_filter(
-                language=language, source=source, schema=schema
+                language=language, source=source, schema=schema, tables=tables
             )
         if compiled is None:
-            known = ", ".join(sorted(self._languages)) or "none"
-            raise PluginError(language, f"is no filter language in use; in use: {known}")
+            raise self._no_language(language)
         return compiled
+
+    def compile_selection(self, language: str, source: str, tables: Tables) -> Selection:
+        """Call ``holdfast_compile_selection``.
+
+        :raises FilterError: the text does not parse
+        :raises PluginError: no plugin knows the language, or the one that does has a bug
+        """
+        with _contained(language, "on a query"):
+            compiled: Selection | None = self._hooks.hook.holdfast_compile_selection(
+                language=language, source=source, tables=tables
+            )
+        if compiled is None:
+            raise self._no_language(language)
+        return compiled
+
+    def render_filter(
+        self, language: str, expression: Expression, schema: TableSchema, tables: Tables
+    ) -> str:
+        """Return the expression as text of a language in use.
+
+        :raises FilterError: the language cannot say it
+        :raises PluginError: the language is not in use, or has a bug
+        """
+        if language not in self._languages:
+            raise self._no_language(language)
+        with _contained(language, "on rendering a filter"):
+            return self._languages[language].render(expression, schema, tables)
+
+    def _no_language(self, language: str) -> PluginError:
+        known = ", ".join(sorted(self._languages)) or "none"
+        return PluginError(language, f"is no filter language in use; in use: {known}")
 
     @property
     def functions(self) -> dict[str, Function]:

@@ -177,12 +177,20 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
-    """A one-to-many relationship: rows of ``referencing`` point at rows of ``referenced``."""
+    """A one-to-many relationship: rows of ``referencing`` point at rows of ``referenced``.
+
+    :param navigation: what the lookup's target is called from a referencing row; case counts
+    :param collection: what the rows that point there are called from a referenced row
+    :param hierarchical: its rows form the tree that ``above`` and ``under`` mean
+    """
 
     name: str
     referencing: str
     column: str
     referenced: str
+    navigation: str = ""
+    collection: str = ""
+    hierarchical: bool = False
 
 
 @dataclass(frozen=True)

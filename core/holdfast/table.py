@@ -145,7 +145,9 @@ class Table:
             return EVERYTHING
         if isinstance(given, str):
             schema = self._scope.schema
-            return self._engine.plugins.compile_filter(DEFAULT_LANGUAGE, given, schema)
+            return self._engine.plugins.compile_filter(
+                DEFAULT_LANGUAGE, given, schema, self._engine.schemas
+            )
         return given
 
     async def create(self, values: Mapping[str, object]) -> str:

@@ -41,7 +41,7 @@ _COLUMN: Final = (
 )
 _RELATIONSHIP: Final = (
     "SchemaName,ReferencedEntity,ReferencingEntity,ReferencingAttribute,"
-    "ReferencingEntityNavigationPropertyName"
+    "ReferencingEntityNavigationPropertyName,ReferencedEntityNavigationPropertyName,IsHierarchical"
 )
 _BOUNDS: Final = "LogicalName,MinValue,MaxValue"
 #: What each kind of column says beyond the common properties.
@@ -239,6 +239,9 @@ def _relationships(rows: Iterable[Json]) -> tuple[Relationship, ...]:
             row["ReferencingEntity"],
             row["ReferencingAttribute"],
             row["ReferencedEntity"],
+            row.get("ReferencingEntityNavigationPropertyName") or "",
+            row.get("ReferencedEntityNavigationPropertyName") or "",
+            bool(row.get("IsHierarchical")),
         )
         for row in rows
     }

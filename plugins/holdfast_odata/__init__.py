@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.contracts import FilterLanguage
+from holdfast.contracts import FilterLanguage, Tables
 from holdfast.filters import Expression
 from holdfast.schema import TableSchema
 
@@ -29,13 +29,13 @@ class ODataLanguage(FilterLanguage):
     name: ClassVar[str] = "odata"
     Settings: ClassVar[type[BaseModel]] = ODataSettings
 
-    def parse(self, source: str, schema: TableSchema) -> Expression:
+    def parse(self, source: str, schema: TableSchema, tables: Tables) -> Expression:  # noqa: ARG002  no links yet
         """Return the expression; time is linear in the text."""
         from holdfast_odata._parse import parse  # lark is read when the first filter is
 
         return parse(source, schema)
 
-    def render(self, expression: Expression, schema: TableSchema) -> str:
+    def render(self, expression: Expression, schema: TableSchema, tables: Tables) -> str:  # noqa: ARG002  no links yet
         """Return text that parses to an expression of the same meaning."""
         from holdfast_odata._render import render
 

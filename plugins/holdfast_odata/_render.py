@@ -114,6 +114,8 @@ def _write(expression: Expression, schema: TableSchema) -> str:
             raise _cannot(f"the function {name!r} is not one of OData's")
         case Not():
             raise AssertionError("negations are at the leaves by now")
+        case _:
+            raise _cannot(f"{type(expression).__name__} is not written yet")
 
 
 def _part(part: Expression, schema: TableSchema) -> str:

@@ -167,6 +167,8 @@ def render(expression: Expression, parameters: Parameters) -> str:
             return _in(column, cells, parameters, negated=negated)
         case Call(name):
             raise StorageError(f"the function {name} cannot run in SQLite; the engine evaluates it")
+        case _:
+            raise StorageError(f"{type(expression).__name__} cannot run in SQLite")
 
 
 def order(by: Order) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from holdfast import hookimpl, hookspecs
 from holdfast._system import system_environment
-from holdfast.contracts import Context, FilterLanguage, Resolver
+from holdfast.contracts import Context, FilterLanguage, Resolver, Tables
 from holdfast.discovery import Catalogue
 from holdfast.errors import PluginError
 from holdfast.filters import EVERYTHING, Expression, Or
@@ -54,10 +54,10 @@ def test_every_hook_says_when_it_fires_of_what_kind_it_is_and_since_when(name: s
 class _Language(FilterLanguage):
     name = "tiny"
 
-    def parse(self, source: str, schema: TableSchema) -> Expression:
+    def parse(self, source: str, schema: TableSchema, tables: Tables) -> Expression:
         return Or()
 
-    def render(self, expression: Expression, schema: TableSchema) -> str:
+    def render(self, expression: Expression, schema: TableSchema, tables: Tables) -> str:
         return ""
 
 
@@ -249,7 +249,7 @@ def test_a_plugin_may_compile_what_no_language_does() -> None:
     hooks = Plugins()
     hooks.use_language("tiny", _Language(None))
     with pytest.raises(PluginError, match="is no filter language in use; in use: tiny"):
-        hooks.compile_filter("everything", "", ACCOUNT)
+        hooks.compile_filter("everything", "", ACCOUNT, {})
     hooks.register(Plugin(), "p")
-    assert hooks.compile_filter("everything", "", ACCOUNT) == EVERYTHING
-    assert hooks.compile_filter("tiny", "", ACCOUNT) == Or()
+    assert hooks.compile_filter("everything", "", ACCOUNT, {}) == EVERYTHING
+    assert hooks.compile_filter("tiny", "", ACCOUNT, {}) == Or()

@@ -24,6 +24,7 @@ MODULES = (
     "holdfast.model",
     "holdfast.plugins",
     "holdfast.profile",
+    "holdfast.queries",
     "holdfast.replica",
     "holdfast.schema",
     "holdfast.status",

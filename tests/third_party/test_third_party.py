@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from holdfast.contracts import FilterLanguage
+from holdfast.contracts import FilterLanguage, Tables
 from holdfast.errors import PluginError
 from holdfast.filters import Expression
 from holdfast.plugins import Plugins
@@ -307,10 +307,10 @@ class Buggy(FilterLanguage):
     name = "buggy"
     Settings = BaseModel
 
-    def parse(self, source: str, schema: TableSchema) -> Expression:
+    def parse(self, source: str, schema: TableSchema, tables: Tables) -> Expression:
         raise IndexError(source)
 
-    def render(self, expression: Expression, schema: TableSchema) -> str:
+    def render(self, expression: Expression, schema: TableSchema, tables: Tables) -> str:
         raise IndexError
 
 
@@ -319,7 +319,7 @@ def test_a_language_with_a_bug_is_named() -> None:
     plugins = Plugins()
     plugins.use_language("buggy", Buggy(None))
     with pytest.raises(PluginError, match="'buggy': failed on a filter: IndexError"):
-        plugins.compile_filter("buggy", "canary-secret", schema)
+        plugins.compile_filter("buggy", "canary-secret", schema, {})
 
 
 def test_what_the_tutorial_quotes_is_in_the_source() -> None:

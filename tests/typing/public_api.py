@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 import holdfast
 from holdfast import OpenMode, Reference, Replica, Row, Table, hookimpl
-from holdfast.contracts import Context, FilterLanguage, Resolver, Storage
+from holdfast.contracts import Context, FilterLanguage, Resolver, Storage, Tables
 from holdfast.errors import HoldfastError, InvalidValue
 from holdfast.filters import EVERYTHING, Expression
 from holdfast.model import Conflict, Defer, KeepLocal, KeepRemote, Merge, Op, Policy, Resolution
@@ -94,10 +94,10 @@ class Everything(FilterLanguage):
     name = "everything"
     Settings = Settings
 
-    def parse(self, source: str, schema: TableSchema) -> Expression:
+    def parse(self, source: str, schema: TableSchema, tables: Tables) -> Expression:
         return EVERYTHING
 
-    def render(self, expression: Expression, schema: TableSchema) -> str:
+    def render(self, expression: Expression, schema: TableSchema, tables: Tables) -> str:
         return ""
 
 

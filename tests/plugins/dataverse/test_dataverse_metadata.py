@@ -72,7 +72,11 @@ async def test_relationships_are_listed_once(world: World) -> None:
     schema = await schema_of(world, "account")
     names = [relationship.name for relationship in schema.relationships]
     assert len(names) == len(set(names))
-    primary = Relationship("account_primary_contact", "account", "primarycontactid", "contact")
+    primary = Relationship(
+        *("account_primary_contact", "account", "primarycontactid", "contact"),
+        navigation="primarycontactid",
+        collection="account_primary_contact",
+    )
     assert primary in schema.relationships
 
 

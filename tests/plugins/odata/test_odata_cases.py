@@ -115,7 +115,7 @@ def cell(column: Column, value: Any) -> Cell:  # Any: what JSON holds
 
 
 def matches(text: str) -> list[str]:
-    test = predicate(LANGUAGE.parse(text, ACCOUNT), ACCOUNT.positions)
+    test = predicate(LANGUAGE.parse(text, ACCOUNT, {}), ACCOUNT.positions)
     return [
         row["accountnumber"]
         for row in SEMANTICS["rows"]
@@ -128,7 +128,7 @@ def test_a_filter_matches_the_rows_that_other_engines_say(case: dict[str, Any]) 
     unsupported = refusal(case["filter"])
     if unsupported:
         with pytest.raises(FilterError, match=re.escape(unsupported)):
-            LANGUAGE.parse(case["filter"], ACCOUNT)
+            LANGUAGE.parse(case["filter"], ACCOUNT, {})
         return
     assert case["agree"] or case["id"] in DECIDED
     assert matches(case["filter"]) == DECIDED.get(case["id"], case["cap"])
@@ -173,10 +173,10 @@ def test_a_filter_is_read_where_the_grammar_of_oasis_reads_it(case: dict[str, An
     unsupported = refusal(text)
     valid = case["valid"] and case["id"] not in REFUSED
     if case["id"] in ACCEPTED or (valid and not unsupported):
-        LANGUAGE.parse(text, ANYTHING)
+        LANGUAGE.parse(text, ANYTHING, {})
         return
     with pytest.raises(FilterError) as raised:
-        LANGUAGE.parse(text, ANYTHING)
+        LANGUAGE.parse(text, ANYTHING, {})
     assert raised.value.position is not None
     if case["valid"]:
         assert (unsupported or "expected") in str(raised.value)

@@ -68,11 +68,11 @@ LANGUAGE = ODataLanguage(ODataSettings())
 
 
 def parse(text: str) -> Expression:
-    return LANGUAGE.parse(text, SCHEMA)
+    return LANGUAGE.parse(text, SCHEMA, {})
 
 
 def render(expression: Expression) -> str:
-    return LANGUAGE.render(expression, SCHEMA)
+    return LANGUAGE.render(expression, SCHEMA, {})
 
 
 def ref(name: str) -> ColumnRef:

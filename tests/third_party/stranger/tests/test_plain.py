@@ -80,8 +80,8 @@ def plain() -> PlainLanguage:
 def test_words_mean_this_and_are_written_so(
     plain: PlainLanguage, source: str, meant: Expression
 ) -> None:
-    assert plain.parse(source, SCHEMA) == meant
-    assert plain.render(meant, SCHEMA) == source
+    assert plain.parse(source, SCHEMA, {}) == meant
+    assert plain.render(meant, SCHEMA, {}) == source
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_mistake_is_pointed_at(
     plain: PlainLanguage, source: str, message: str, position: int
 ) -> None:
     with pytest.raises(FilterError) as caught:
-        plain.parse(source, SCHEMA)
+        plain.parse(source, SCHEMA, {})
     assert message in str(caught.value)
     assert caught.value.position == position
 
@@ -124,14 +124,14 @@ def test_a_mistake_is_pointed_at(
 )
 def test_what_has_no_words_is_refused(plain: PlainLanguage, expression: Expression) -> None:
     with pytest.raises(FilterError, match="there are no words for"):
-        plain.render(expression, SCHEMA)
+        plain.render(expression, SCHEMA, {})
 
 
 def test_a_long_filter_is_read_without_depth(plain: PlainLanguage) -> None:
     source = " or ".join(["city = Bergen"] * 20_000)
-    parsed = plain.parse(source, SCHEMA)
+    parsed = plain.parse(source, SCHEMA, {})
     assert isinstance(parsed, Or)
-    assert plain.render(parsed, SCHEMA) == source
+    assert plain.render(parsed, SCHEMA, {}) == source
 
 
 def test_the_cases_of_the_function() -> None:

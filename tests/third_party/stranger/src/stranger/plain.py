@@ -20,7 +20,7 @@ from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.contracts import FilterLanguage
+from holdfast.contracts import FilterLanguage, Tables
 from holdfast.errors import FilterError
 from holdfast.filters import (
     EVERYTHING,
@@ -91,11 +91,11 @@ class PlainLanguage(FilterLanguage):
     Settings: ClassVar[type[PlainSettings]] = PlainSettings
     functions: ClassVar[Mapping[str, Function]] = {SOUNDS_LIKE: sounds_like}
 
-    def parse(self, source: str, schema: TableSchema) -> Expression:
+    def parse(self, source: str, schema: TableSchema, tables: Tables) -> Expression:
         """Return the expression; of no words, everything."""
         return _Parser(source, schema).any() if source.strip() else EVERYTHING
 
-    def render(self, expression: Expression, schema: TableSchema) -> str:
+    def render(self, expression: Expression, schema: TableSchema, tables: Tables) -> str:
         """Return the words."""
         if expression == EVERYTHING:
             return ""
