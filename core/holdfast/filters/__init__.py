@@ -56,6 +56,7 @@ from holdfast.filters._predicate import (
     comparable,
     predicate,
 )
+from holdfast.filters._settle import Tree, is_settled, settle, trees
 
 __all__ = [
     "EVERYTHING",
@@ -85,14 +86,18 @@ __all__ = [
     "Related",
     "RelatedRows",
     "RowMark",
+    "Tree",
     "Who",
     "columns",
     "comparable",
     "conjuncts",
+    "is_settled",
     "like_regex",
     "negate",
     "predicate",
     "rebuild",
+    "settle",
     "tables",
+    "trees",
     "walk",
 ]

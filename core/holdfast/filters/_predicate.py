@@ -29,6 +29,7 @@ from holdfast.filters._nodes import (
     Related,
 )
 from holdfast.filters._patterns import like_regex
+from holdfast.filters._periods import IN_FISCAL_PERIOD, in_fiscal_period
 from holdfast.folding import fold
 from holdfast.schema import Kind
 from holdfast.values import Cell
@@ -90,7 +91,7 @@ def predicate(
 
 class _Compiler:
     def __init__(self, functions: Mapping[str, Function], related: RelatedRows | None) -> None:
-        self._functions = functions
+        self._functions = {IN_FISCAL_PERIOD: in_fiscal_period, **functions}
         self._related = related
 
     def compile(self, expression: Expression, positions: Mapping[str, int]) -> Predicate:
