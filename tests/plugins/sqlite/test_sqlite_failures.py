@@ -59,6 +59,11 @@ class SpiedDatabase:
     ) -> None:
         self._database.create_function(name, narg, func, deterministic=deterministic)
 
+    def create_aggregate(
+        self, name: str, n_arg: int, aggregate_class: Callable[[], Any], /
+    ) -> None:
+        self._database.create_aggregate(name, n_arg, aggregate_class)
+
     def interrupt(self) -> None:
         self._database.interrupt()
 
