@@ -102,6 +102,10 @@ class Catalog:
             self._read = (version, tables)
         return tables
 
+    def note(self, layouts: Sequence[Layout]) -> None:
+        """Know what was just migrated, until it is read."""
+        self._read = (-1, {layout.table: StoredTable(layout) for layout in layouts})
+
     def table(self, database: Database, name: str) -> StoredTable:
         """Return a table as of the caller's transaction; never called where a schema changes."""
         return table_named(self.tables(database), name)

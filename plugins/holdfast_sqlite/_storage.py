@@ -156,8 +156,7 @@ class SqliteStorage(Storage):
     async def migrate(self, layouts: Sequence[Layout], *, version: int) -> None:
         """Make the tables what the layouts say, in one transaction."""
         await self._write(lambda database: _layouts.migrate(database, layouts, version))
-        with translated(self.location):
-            await self._readers.run(self._catalog.tables)
+        self._catalog.note(layouts)
 
     async def read(self, table: str, keys: Sequence[Key]) -> list[Record]:
         """Return the records with these keys."""
