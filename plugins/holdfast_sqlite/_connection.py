@@ -58,6 +58,11 @@ class Database(Protocol):
     ) -> None:
         """Make a Python function known to SQL."""
 
+    def create_aggregate(
+        self, name: str, n_arg: int, aggregate_class: Callable[[], Any], /
+    ) -> None:
+        """Make a Python class known to SQL, which sees the rows of a group one after the other."""
+
     def interrupt(self) -> None:
         """Make the running statement fail soon; may be called from another thread."""
 
