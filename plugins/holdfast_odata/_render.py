@@ -31,7 +31,7 @@ from holdfast_odata._limits import MAXIMUM_BYTES, MAXIMUM_DEPTH
 from holdfast_odata._literals import literal_of, quoted, text_of
 
 
-def render(expression: Expression, schema: TableSchema) -> str:
+def render(expression: Expression, schema: TableSchema, tables: object = None) -> str:
     """Return the text of a filter.
 
     :raises FilterError: OData cannot say it
