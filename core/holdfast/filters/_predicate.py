@@ -181,6 +181,8 @@ def _compare(expression: Compare, positions: Mapping[str, int]) -> Predicate:
 
 def _reader(side: Operand, kind: Kind, positions: Mapping[str, int]) -> Callable[[Record], Cell]:
     if isinstance(side, Literal):
+        if side.local:
+            raise ValueError("a local time must be settled before evaluation")
         fixed = comparable(kind, side.cell)
         return lambda _: fixed
     at = positions[side.name]
