@@ -146,6 +146,8 @@ class _Compiler:
 
     def _compare(self, expression: Compare, positions: Mapping[str, int]) -> Leaf:
         sides = (expression.left, expression.right)
+        if any(isinstance(side, Literal) and side.local for side in sides):
+            raise ValueError("a local time must be settled before evaluation")
         kind = next(side.kind for side in sides if isinstance(side, ColumnRef))
         differ = expression.operator is Comparison.NE
         read = tuple(_read(side, positions) for side in sides if isinstance(side, ColumnRef))

@@ -11,12 +11,10 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from holdfast.contracts import Layout, Order, Put, Query, Storage
-from holdfast.errors import StorageError
+from holdfast.contracts import Layout, Put, Storage
 from holdfast.filters import (
     EVERYTHING,
     And,
-    Call,
     ColumnRef,
     Compare,
     Comparison,
@@ -33,7 +31,7 @@ from holdfast.model import FiscalCalendar, FiscalPeriod, Record
 from holdfast.queries import Aggregate, DatePart, Join, JoinKind, Output, Selection, Sort
 from holdfast.schema import DateBehavior, Field, Kind
 from holdfast.values import Cell
-from holdfast_sqlite import _answers, _scan, connect_inline
+from holdfast_sqlite import _scan, connect_inline
 from support.naive_selection import Naive
 
 Open: TypeAlias = Callable[..., AbstractAsyncContextManager[Storage]]
