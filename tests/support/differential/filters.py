@@ -59,7 +59,7 @@ class Maker:
 
     def filter(self, table: str = "thing") -> Expression:
         """Return a filter over a table; a fifth of them have links."""
-        links = 0.25 if self.dice.random() < 0.28 else 0.0
+        links = 0.3 if self.dice.random() < 0.4 else 0.0
         return self._node(SCHEMAS[table], self.dice.randint(0, DEPTH), links)
 
     def _node(self, schema: TableSchema, depth: int, links: float) -> Expression:
