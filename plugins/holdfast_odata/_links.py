@@ -128,9 +128,7 @@ def _steps(place: Place, tables: Tables, name: str) -> Iterator[Place | str]:
             continue
         for target in targets(relationship, column):
             table = find_table(here, tables, target)
-            yield target if table is None else Place(
-                table, (*place.links, to_one(column, table))
-            )
+            yield target if table is None else Place(table, (*place.links, to_one(column, table)))
 
 
 def lookups(schema: TableSchema) -> Iterator[Relationship]:
@@ -210,7 +208,9 @@ def find_hierarchy(schema: TableSchema, tables: Tables, column: Column) -> Relat
             ):
                 return relationship
     if missing is not None:
-        return f"{column.name!r} leads to {missing}, which is not kept; add {missing} to the profile"
+        return (
+            f"{column.name!r} leads to {missing}, which is not kept; add {missing} to the profile"
+        )
     return f"{column.name!r} leads to no table with a hierarchy"
 
 

@@ -81,5 +81,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
 }
 NAMES: Final[Mapping[Function, str]] = {function: name for name, function in FUNCTIONS.items()}
 #: What has a negative function; a ``not`` before any other leaves null out, as before a period.
-REVERSIBLE: Final = frozenset(function.meaning for function in FUNCTIONS.values() if function.negated)
+REVERSIBLE: Final = frozenset(
+    function.meaning for function in FUNCTIONS.values() if function.negated
+)
 STATES: Final[Mapping[str, RowMark]] = {mark.value: mark for mark in RowMark}
