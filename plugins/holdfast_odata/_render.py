@@ -22,11 +22,12 @@ from holdfast.filters import (
     Not,
     Or,
     Related,
+    conjuncts,
 )
 from holdfast.schema import TableSchema
 from holdfast_odata._limits import MAXIMUM_BYTES, MAXIMUM_DEPTH, MAXIMUM_LINKS
 from holdfast_odata._links import matches_nulls
-from holdfast_odata._truth import NOTHING, conjoin, disjoin, where
+from holdfast_odata._truth import NOTHING, where
 from holdfast_odata._write import Cannot, Names, each, is_listed, write_leaf
 
 _SKIPPED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|([()])")
@@ -169,10 +170,11 @@ class _Writer:
         if not negated:
             asked = related.where
             needed = asked == EVERYTHING or matches_nulls(asked)
-            return self.write(conjoin((there, asked)) if needed else asked, names)
+            return self.write(And((there, *conjuncts(asked))) if needed else asked, names)
         unmet = where(related.where, truth=False, known=False)
         needed = unmet == NOTHING or not matches_nulls(unmet)
-        return self.write(disjoin((there, unmet)) if needed else unmet, names)
+        parts = unmet.parts if isinstance(unmet, Or) else (unmet,)
+        return self.write(Or((there, *parts)) if needed else unmet, names)
 
 
 def _joined(word: str, written: list[_Written]) -> _Written:

@@ -56,20 +56,16 @@ def where(expression: Expression, *, truth: bool = True, known: bool = True) -> 
 
 
 def conjoin(parts: Iterable[Expression]) -> Expression:
-    """Return all parts, those of an inner ``And`` among them."""
-    kept: list[Expression] = []
-    for part in parts:
-        kept.extend(part.parts if isinstance(part, And) else (part,))
+    """Return all parts, but those that are always true."""
+    kept = [part for part in parts if part != EVERYTHING]
     if NOTHING in kept:
         return NOTHING
     return kept[0] if len(kept) == 1 else And(tuple(kept))
 
 
 def disjoin(parts: Iterable[Expression]) -> Expression:
-    """Return any of the parts, those of an inner ``Or`` among them."""
-    kept: list[Expression] = []
-    for part in parts:
-        kept.extend(part.parts if isinstance(part, Or) else (part,))
+    """Return any of the parts, but those that are never true."""
+    kept = [part for part in parts if part != NOTHING]
     if EVERYTHING in kept:
         return EVERYTHING
     return kept[0] if len(kept) == 1 else Or(tuple(kept))
