@@ -76,6 +76,9 @@ def bind_call(
     given = _checked(known, path[-1], arguments, at)
     column = given.pop("PropertyName")
     assert isinstance(column, Written)
+    if column.type != "TEXT":
+        message = f"found {short(column.text)}, expected a column's name in single quotes"
+        raise Refusal(message, column.position)
     way = path[:-1]
     found = find_property_by_own_name(scope, way, column, position=position if way else None)
     problem = misfit(known, found.column)
@@ -103,11 +106,6 @@ def _checked(
         if isinstance(argument, Written) is (parameter.text == "PropertyValues"):
             what = 'a list such as ["1"]' if isinstance(argument, Written) else "one value"
             raise Refusal(f"{parameter.text} takes {what}", parameter.position)
-        if parameter.text == "PropertyName" and isinstance(argument, Written):
-            if argument.type != "TEXT":
-                found = short(argument.text)
-                message = f"found {found}, expected the name of a column in single quotes"
-                raise Refusal(message, argument.position)
         given[parameter.text] = argument
     missing = [parameter for parameter in wanted if parameter not in given]
     if missing:
@@ -127,10 +125,9 @@ def misfit(function: Function, column: Column) -> str | None:
             fits = kind not in _FILES and kind is not ColumnType.CHOICES
         case Listed.SELECTED:
             fits = kind is ColumnType.CHOICES
-        case Period() as period:
-            if kind is ColumnType.DATETIME and column.behavior is DateBehavior.DATE_ONLY:
-                if period.below_a_day:
-                    return f"counts in parts of a day, and {column.name!r} keeps days"
+        case Period(below_a_day=True) if column.behavior is DateBehavior.DATE_ONLY:
+            return f"counts in parts of a day, and {column.name!r} keeps days"
+        case Period():
             fits = kind is ColumnType.DATETIME
         case Who.LANGUAGE:
             fits = kind in _NUMBERS
