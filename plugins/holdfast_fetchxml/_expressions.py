@@ -28,16 +28,29 @@ NOTHING: Final = Or()
 
 def all_of(parts: Iterable[Expression]) -> Expression:
     """Return what is true when every part is, without needless nesting."""
-    kept = tuple(dict.fromkeys(part for part in parts if part != EVERYTHING))
+    kept = tuple(dict.fromkeys(inner for part in parts for inner in flat(part)))
     return kept[0] if len(kept) == 1 else And(kept)
 
 
 def any_of(parts: Iterable[Expression]) -> Expression:
     """Return what is true when one part is, without needless nesting."""
-    kept = tuple(dict.fromkeys(part for part in parts if part != NOTHING))
+    kept = tuple(
+        dict.fromkeys(
+            inner for part in parts for inner in (part.parts if isinstance(part, Or) else (part,))
+        )
+    )
     if EVERYTHING in kept:
         return EVERYTHING
     return kept[0] if len(kept) == 1 else Or(kept)
+
+
+def flat(expression: Expression) -> Iterator[Expression]:
+    """Yield the parts that must all hold; nothing for what is always true."""
+    if isinstance(expression, And):
+        for part in expression.parts:
+            yield from flat(part)
+    else:
+        yield expression
 
 
 def refs(leaf: Expression) -> Iterator[ColumnRef]:

@@ -110,8 +110,10 @@ class _Builder:
         return self._text.character(self._parser.CurrentByteIndex)
 
     def _document_type(self, *_: object) -> None:
+        start = self._text.data.rfind(b"<!DOCTYPE", 0, self._parser.CurrentByteIndex + 1)
         raise Refusal(
-            "a document type is found; leave it out, its entities are never read", self._here()
+            "a document type is found; leave it out, its entities are never read",
+            self._text.character(max(start, 0)),
         )
 
     def _start(self, tag: str, given: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from holdfast.schema import TableSchema
 from holdfast_fetchxml._columns import Named, find_column, find_ends, find_table
 from holdfast_fetchxml._conditions import compare_columns, compare_values
 from holdfast_fetchxml._document import Condition, Entity, Filter, Link, LinkType, Part
-from holdfast_fetchxml._expressions import all_of, any_of, sources
+from holdfast_fetchxml._expressions import all_of, any_of, flat, sources
 from holdfast_fetchxml._markup import Element
 from holdfast_fetchxml._refusals import Refusal, nearest, shown
 
@@ -69,7 +69,7 @@ class Plan:
             mine, others = self._conditions(at)
             self.own.append(mine)
             across.extend(others)
-        own.extend(part for clause in self._clauses(0) for part in _flat(clause))
+        own.extend(part for clause in self._clauses(0) for part in flat(clause))
         #: What must hold of the joined rows, all of it.
         self.where = (*own, *across)
 
@@ -145,7 +145,7 @@ class Plan:
     def _conditions(self, at: int) -> tuple[tuple[Expression, ...], tuple[Expression, ...]]:
         """Return what must hold of a joined table's rows alone, and of several tables'."""
         place, earlier = self.places[at], {p.source for p in self.places[:at]}
-        parts = [part for clause in self._clauses(at) for part in _flat(clause)]
+        parts = [part for clause in self._clauses(at) for part in flat(clause)]
         across = tuple(part for part in parts if sources(part) - {place.source})
         if not across:
             return tuple(parts), ()
@@ -198,11 +198,3 @@ class Plan:
                 return And((Related(inner.name, far.ref, near.ref, EVERYTHING), Not(related)))
             case _:
                 return related
-
-
-def _flat(expression: Expression) -> Iterator[Expression]:
-    if isinstance(expression, And):
-        for part in expression.parts:
-            yield from _flat(part)
-    else:
-        yield expression

@@ -84,6 +84,8 @@ class _Rendering:
         return self._filter(without_not(expression, schema), schema, depth)
 
     def _filter(self, expression: Expression, schema: TableSchema, depth: int) -> str:
+        if isinstance(expression, In):
+            expression = one_by_one(expression, schema)
         match expression:
             case And(parts) | Or(parts) if parts:
                 kind = "and" if isinstance(expression, And) else "or"

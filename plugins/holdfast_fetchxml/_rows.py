@@ -37,7 +37,7 @@ class _Rows:
         across = [part for part in self._plan.where if not sources(part) <= {""}]
         if not across:
             return all_of((*alone, *self._linked(0, {})))
-        cases = [self._case(case) for case in _cases(And(tuple(across)), self._root)]
+        cases = [self._case(case) for case in _cases(all_of(across), self._root)]
         return all_of((*alone, any_of(cases)))
 
     @property
