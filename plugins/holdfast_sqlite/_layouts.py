@@ -45,7 +45,9 @@ class StoredTable:
         self._found = {layout.key.name, *(field.name for field in _indexed(layout))}
         self.key_sql = f"t.{key}"
         from_sql = f"FROM {table} AS t"
-        self.select = f"SELECT {', '.join(f't.{quoted(name)}' for name in names)} {from_sql}"
+        #: The columns of a record, of a table that is called ``t``.
+        self.cells = tuple(f"t.{quoted(name)}" for name in names)
+        self.select = f"SELECT {', '.join(self.cells)} {from_sql}"
         self.delete = f"DELETE {from_sql} WHERE {self.key_sql} = ?"
         # An upsert keeps the row in its place: 1.7 times as fast as INSERT OR REPLACE.
         do = f"UPDATE SET {updates}" if updates else "NOTHING"

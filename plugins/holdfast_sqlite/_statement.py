@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 from holdfast.contracts import Query
@@ -17,7 +17,6 @@ from holdfast.model import Record
 from holdfast_sqlite._cells import Decoder
 from holdfast_sqlite._connection import Database
 from holdfast_sqlite._layouts import Tables
-from holdfast_sqlite._names import quoted
 from holdfast_sqlite._parameters import Bindable, Parameters
 from holdfast_sqlite._render import Scope, render
 
@@ -72,7 +71,7 @@ class Asked:
         return lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statement:
     """What to ask.
 
@@ -93,11 +92,11 @@ class Statement:
     limit: int | None = None
     offset: int = 0
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """What is selected: the cells, and then the terms that are none of them."""
-        terms = dict.fromkeys(term.sql for term in self.terms)
-        return (*self.cells, *(sql for sql in terms if sql not in self.cells))
+        more = dict.fromkeys(term.sql for term in self.terms if term.sql not in self.cells)
+        return (*self.cells, *more)
 
     def position(self, row: Record) -> Position:
         """Return where a selected row stands in the order."""
@@ -167,7 +166,7 @@ def of_query(query: Query, tables: Tables) -> Statement:
         for by in query.order
     ]
     return Statement(
-        cells=tuple(f"{source.alias}.{quoted(name)}" for name in stored.fields),
+        cells=stored.cells,
         from_sql=source.from_sql,
         where=render(query.where, scope),
         # By the key exactly: keys that differ in case are two keys.
