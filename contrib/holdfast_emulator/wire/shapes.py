@@ -142,7 +142,7 @@ class RowWriter:
         return known[column, target]
 
 
-def property_value(row: Row, column: ColumnDefinition) -> Cell:
+def property_value(row: Row, column: ColumnDefinition) -> object:
     """Return the cell of a column as JSON has it."""
     cell = row.cells[row.definition.positions[column.name]]
     convert = converter(column)
