@@ -24,10 +24,9 @@ from holdfast_emulator.behaviour.security import User
 from holdfast_emulator.wire.cells import Fill, constant, converter, etags, labels, of_target, values
 from holdfast_emulator.wire.expand import Budget, Related
 from holdfast_emulator.wire.formats import formatter
+from holdfast_emulator.wire.keys import PRINCIPAL_KEY, PRINCIPALS
 from holdfast_emulator.wire.options import FORMATTED, LOOKUP_TABLE, NAVIGATION
 from holdfast_emulator.wire.selecting import (
-    PRINCIPAL_KEY,
-    PRINCIPALS,
     Expansion,
     Shape,
     find_column,
