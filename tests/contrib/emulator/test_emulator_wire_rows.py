@@ -343,3 +343,41 @@ async def test_older_versions_are_answered_alike(client: Client) -> None:
         answer = await client("GET", f"{client.server.url}/api/data/{version}/WhoAmI")
         assert f"/api/data/{version}/" in answer.json["@odata.context"]
     assert (await client("GET", f"{client.server.url}/api/data/v8.2/WhoAmI")).status == 404
+
+
+CDS = "@Microsoft.PowerApps.CDS."
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("", set()),
+        ("OData.Community.Display.V1.*", set()),
+        ("Microsoft.PowerApps.CDS.HelpLink", {"HelpLink"}),
+        (
+            "Microsoft.PowerApps.CDS.ErrorDetails*",
+            {"ErrorDetails.OperationStatus", "ErrorDetails.SubErrorCode"},
+        ),
+        (
+            "*",
+            {
+                "ErrorDetails.OperationStatus",
+                "ErrorDetails.SubErrorCode",
+                "HelpLink",
+                "TraceText",
+                "InnerError.Message",
+            },
+        ),
+    ],
+)
+async def test_a_refusal_has_the_annotations_that_are_asked_for(
+    client: Client, wanted: str, said: set[str]
+) -> None:
+    prefer = {"Prefer": f'odata.include-annotations="{wanted}"'} if wanted else {}
+    missing = await client("GET", f"accounts({MISSING})", **prefer)
+    assert (missing.status, missing.code) == (404, "0x80040217")
+    error = missing.json["error"]
+    assert set(error) == {"code", "message"} | {CDS + name for name in said}
+    if wanted == "*":
+        assert error[f"{CDS}InnerError.Message"] == error["message"]
+        assert "80040217" in error[f"{CDS}HelpLink"]
