@@ -21,7 +21,7 @@ from holdfast_emulator.behaviour.faults import (
 from holdfast_emulator.behaviour.metadata import TableDefinition
 from holdfast_emulator.behaviour.relationships import Hop
 from holdfast_emulator.behaviour.row import Row
-from holdfast_emulator.wire.calls import Call, Reply, Unsupported, answer, bad_query
+from holdfast_emulator.wire.calls import Call, Reply, Unsupported, answer, bad_query, encode
 from holdfast_emulator.wire.keys import place_of
 from holdfast_emulator.wire.options import parse_query
 from holdfast_emulator.wire.read import Reader, Within
@@ -96,7 +96,7 @@ class Navigation:
         value = property_value(row, column)
         if value is None:
             return Reply(204)
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        text = value if isinstance(value, str) else encode(value).decode()
         return Reply(200, text.encode(), type=_TEXT)
 
     def _pointed(self, call: Call, row: Row, hops: Sequence[Hop]) -> Row | None:

@@ -24,10 +24,9 @@ from holdfast_emulator.behaviour.security import User
 from holdfast_emulator.wire.cells import Fill, constant, converter, etags, labels, of_target, values
 from holdfast_emulator.wire.expand import Budget, Related
 from holdfast_emulator.wire.formats import formatter
+from holdfast_emulator.wire.keys import PRINCIPAL_KEY, PRINCIPALS
 from holdfast_emulator.wire.options import FORMATTED, LOOKUP_TABLE, NAVIGATION
 from holdfast_emulator.wire.selecting import (
-    PRINCIPAL_KEY,
-    PRINCIPALS,
     Expansion,
     Shape,
     find_column,
@@ -142,7 +141,7 @@ class RowWriter:
         return known[column, target]
 
 
-def property_value(row: Row, column: ColumnDefinition) -> Cell:
+def property_value(row: Row, column: ColumnDefinition) -> object:
     """Return the cell of a column as JSON has it."""
     cell = row.cells[row.definition.positions[column.name]]
     convert = converter(column)
