@@ -95,7 +95,7 @@ class FetchReader:
         body = head(self.dataverse, call, prefer, _context(retrieval))
         body.update(_totals(found, prefer))
         body.update(_more(fetch, retrieval, found, prefer))
-        writer = RecordWriter(self.dataverse, retrieval, prefer)
+        writer = RecordWriter(self.dataverse, call.user, retrieval, prefer)
         body["value"] = [writer.write(record) for record in found.records]
         return annotated(body, prefer)
 
