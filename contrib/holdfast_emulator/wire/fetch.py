@@ -120,7 +120,7 @@ def head(dataverse: Dataverse, call: Call, prefer: Preferences, context: str) ->
 
 def annotated(body: Json, prefer: Preferences) -> Reply:
     """Return the reply, which says what of the preferences was applied: nothing but annotations."""
-    applied = replace(prefer, page_size=None, track_changes=False).applied()
+    applied = prefer.applied()
     reply = answer(body)
     return Reply(200, reply.body, {"Preference-Applied": applied} if applied else {})
 
