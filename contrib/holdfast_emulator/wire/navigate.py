@@ -116,7 +116,7 @@ class Navigation:
         """
         target = self.dataverse.metadata.tables[hop.target]
         row_id = place_of(self.dataverse, target, step).found()
-        if row_id not in {one.id for one in self.dataverse.navigator.follow(hop, row)}:
+        if row_id not in {one.id for one in self.dataverse.follow(call.user, hop, row)}:
             raise missing_row(target.name, row_id)
         return self.dataverse.retrieve(call.user, target.name, row_id)
 
@@ -124,7 +124,7 @@ class Navigation:
         target = self.dataverse.metadata.tables[hop.target]
         path = f"{row.definition.entity_set}({row.id})/{hop.navigation}"
         path = "/".join([path, *(one.name for one in rest)])
-        found = self.dataverse.navigator.follow(hop, row)
+        found = self.dataverse.follow(call.user, hop, row)
         within = Within(path, frozenset(one.id for one in found))
         match [one.name for one in rest]:
             case []:
