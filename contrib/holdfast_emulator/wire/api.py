@@ -174,7 +174,7 @@ class WebApi:
         return self.operations.every()
 
     def _known_operations(self) -> Iterator[Operation]:
-        yield Operation("WhoAmI", self._who_am_i, function=True)
+        yield Operation("WhoAmI", self._who_am_i, function=True, takes=frozenset())
         yield from self._bulk.operations()
         yield from BulkDelete(self.dataverse).operations()
         yield from self._metadata.operations()
