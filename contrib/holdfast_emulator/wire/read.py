@@ -26,7 +26,6 @@ from holdfast_emulator.queries.conditions import (
 from holdfast_emulator.queries.odata import order_of, parse_filter
 from holdfast_emulator.queries.query import Answer, Order, Query
 from holdfast_emulator.queries.select import sort_key
-from holdfast_emulator.wire.apply import ApplyReader
 from holdfast_emulator.wire.calls import Call, Reply, Unsupported, answer, bad_query
 from holdfast_emulator.wire.cookies import (
     Cookie,
@@ -36,13 +35,14 @@ from holdfast_emulator.wire.cookies import (
     write_delta_token,
     write_position,
 )
-from holdfast_emulator.wire.fetch import FetchReader
 from holdfast_emulator.wire.options import (
     COUNT_EXCEEDED,
+    FETCH_SOURCES,
     MAX_PAGE,
     TOTAL_COUNT,
     Options,
     Preferences,
+    option_names,
     parse_query,
     preferences,
 )
@@ -81,12 +81,15 @@ class Reader:
 
         :raises DataverseFault: the options are not understood, or the rows are not to be read
         """
-        fetches = FetchReader(self.dataverse)
-        if fetches.serves(call):
-            return fetches.list(call, table, within.ids if within else None)
-        groups = ApplyReader(self.dataverse)
-        if groups.serves(call):
-            return groups.list(call, table, within.ids if within else None)
+        names = option_names(call.query)
+        if not names.isdisjoint(FETCH_SOURCES):
+            from holdfast_emulator.wire.fetch import FetchReader
+
+            return FetchReader(self.dataverse).list(call, table, within.ids if within else None)
+        if "$apply" in names:
+            from holdfast_emulator.wire.apply import ApplyReader
+
+            return ApplyReader(self.dataverse).list(call, table, within.ids if within else None)
         options = parse_query(call.query, _LIST)
         prefer = preferences(call.headers.get("prefer", ""))
         cookie = None if options.skip_token is None else read_cookie(options.skip_token)
