@@ -11,12 +11,10 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from holdfast.contracts import Layout, Order, Put, Query, Storage
-from holdfast.errors import StorageError
+from holdfast.contracts import Delete, Layout, Put, Storage
 from holdfast.filters import (
     EVERYTHING,
     And,
-    Call,
     ColumnRef,
     Compare,
     Comparison,
@@ -33,7 +31,7 @@ from holdfast.model import FiscalCalendar, FiscalPeriod, Record
 from holdfast.queries import Aggregate, DatePart, Join, JoinKind, Output, Selection, Sort
 from holdfast.schema import DateBehavior, Field, Kind
 from holdfast.values import Cell
-from holdfast_sqlite import _answers, _scan, connect_inline
+from holdfast_sqlite import _scan, connect_inline
 from support.naive_selection import Naive
 
 Open: TypeAlias = Callable[..., AbstractAsyncContextManager[Storage]]
@@ -122,7 +120,7 @@ class Asker:
                 return Compare(self.pick(list(C)), at, Literal(self.pick(pool)))
             case 5:
                 part = self.condition(source, depth - 1), self.condition(source, depth - 1)
-                return self.pick([And, Or])(part)
+                return And(part) if self.often() else Or(part)
             case 6:
                 return Not(self.condition(source, depth - 1))
             case _:
@@ -211,8 +209,6 @@ async def storage(open_sqlite: Open) -> AsyncIterator[Storage]:
 
 
 async def refill(storage: Storage, tables: dict[str, list[Record]]) -> None:
-    from holdfast.contracts import Delete
-
     for table, records in tables.items():
         await storage.write([Delete(table, IDS), Put(table, records)])
 
