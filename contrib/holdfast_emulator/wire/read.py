@@ -6,7 +6,7 @@ remembered between two pages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -99,11 +99,11 @@ class Reader:
         return request.queried(self._filter(table, options, within))
 
     def _other(
-        self, names: Set[str], call: Call, table: TableDefinition, within: Within | None
+        self, names: Collection[str], call: Call, table: TableDefinition, within: Within | None
     ) -> Reply:
         """Answer what is not a plain list; who reads rows does not wait for these to be loaded."""
         ids = within.ids if within else None
-        if names.isdisjoint(FETCH_SOURCES):
+        if not any(name in names for name in FETCH_SOURCES):
             from holdfast_emulator.wire.apply import ApplyReader
 
             return ApplyReader(self.dataverse).list(call, table, ids)
