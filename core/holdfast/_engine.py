@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+from pydantic import TypeAdapter
 
 from holdfast._events import Broadcast
 from holdfast._plan.rows import Author, RowState
@@ -16,12 +18,20 @@ from holdfast._store import Store, Writes
 from holdfast._tables import SCOPES
 from holdfast.contracts import Environment, Transport
 from holdfast.errors import NotDownloaded, StorageError, UnknownTable
-from holdfast.model import Scope
+from holdfast.model import Asking, Caller, Scope
 from holdfast.plugins import Plugins
 from holdfast.schema import TableSchema
 from holdfast.values import instant_cell
 
 T = TypeVar("T")
+#: Where the caller is noted, as the server described it last.
+CALLER: Final = "caller"
+_CALLER: Final = TypeAdapter(Caller)
+
+
+def caller_text(caller: Caller) -> str:
+    """Return the text that is stored."""
+    return _CALLER.dump_json(caller).decode()
 
 
 @dataclass
@@ -50,6 +60,16 @@ class Engine:
     def now(self) -> str:
         """Return the time as a cell, in whole seconds."""
         return instant_cell(self.environment.clock.now().replace(microsecond=0))
+
+    def asking(self) -> Asking:
+        """Return who asks, as the server said last, and when: for one whole question."""
+        now = self.environment.clock.now()
+        known = self.meta.get(CALLER)
+        if known is not None:
+            return Asking(now, _CALLER.validate_json(known))
+        bare = "user" in self.meta  # a replica from before settings were kept
+        caller = Caller(self.meta["organization"], self.meta["user"]) if bare else None
+        return Asking(now, caller)
 
     def must_own(self) -> None:
         """Make sure that this process may write.

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from holdfast import _setup
 from holdfast._download import OF_ONE_CALL, Download
-from holdfast._engine import Engine, moment, unbroken
+from holdfast._engine import CALLER, Engine, caller_text, moment, unbroken
 from holdfast._issues import Issues
 from holdfast._scopes import Pinned, TableScope, bind, bind_known, indexes, pinned_columns
 from holdfast._setup import Setup
@@ -42,7 +42,7 @@ from holdfast.errors import (
     TransportError,
     WorkingOffline,
 )
-from holdfast.model import Op
+from holdfast.model import Caller, Op
 from holdfast.profile import Profile, TableRule
 from holdfast.schema import TableSchema
 from holdfast.status import (
@@ -197,9 +197,16 @@ class Replica:
                     f"user {known['user']} of {known['organization']}",
                     f"user {caller.user} of {caller.organization}",
                 )
-            return
-        await self._check_capabilities()
-        await self._note({"organization": caller.organization, "user": caller.user})
+        else:
+            await self._check_capabilities()
+        await self._remember(caller)
+
+    async def _remember(self, caller: Caller) -> None:
+        """Store who asks, so that "mine" and "today" mean the same without a network."""
+        known = {"organization": caller.organization, "user": caller.user}
+        known[CALLER] = caller_text(caller)
+        if self._engine.meta | known != self._engine.meta:
+            await self._note(known)
 
     async def _check_capabilities(self) -> None:
         can = await self._engine.transport.capabilities()

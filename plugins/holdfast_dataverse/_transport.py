@@ -13,7 +13,8 @@ from holdfast.errors import AccessDenied, ProtocolError, SignInNeeded, Throttled
 from holdfast.model import Caller, Capabilities, Connectivity, Outcome, Page, Record, Scope, Unit
 from holdfast.schema import TableSchema, is_identifier
 from holdfast_dataverse import _reading
-from holdfast_dataverse._answers import identity_of, json_object
+from holdfast_dataverse._answers import identity_of
+from holdfast_dataverse._identity import WhoWeAre
 from holdfast_dataverse._metadata import ENTITY_SETS, entity_sets, questions, table_schema
 from holdfast_dataverse._pull import pull
 from holdfast_dataverse._push import Pusher
@@ -33,6 +34,7 @@ class DataverseTransport(Transport):
     def __init__(self, session: Session, settings: DataverseSettings) -> None:
         self._session = session
         self._settings = settings
+        self._who = WhoWeAre(session)
 
     @classmethod
     @asynccontextmanager
@@ -65,13 +67,7 @@ class DataverseTransport(Transport):
 
     async def identity(self) -> Caller:
         """Ask the server who we are."""
-        answer = await self._session.who_am_i()
-        organization, user = owner = identity_of(answer)
-        self._session.act_for(owner)
-        unit = json_object(answer, "the question who we are").get("BusinessUnitId")
-        return Caller(
-            organization, user, str(unit).lower() if unit else None, await self._teams(user)
-        )
+        return await self._who.caller()
 
     async def probe(self) -> Connectivity:
         """Ask who we are, and say in one word how that went."""
@@ -151,16 +147,6 @@ class DataverseTransport(Transport):
         async with aclosing(listed):
             async for row_id in listed:
                 yield row_id
-
-    async def _teams(self, user: str) -> tuple[str, ...]:
-        """Return the teams of the user; none where the server does not tell."""
-        path = f"systemusers({user})/teammembership_association?$select=teamid"
-        try:
-            rows = json_object(await self._session.get(path), "the teams of the user").get("value")
-        except (AccessDenied, ProtocolError):
-            return ()
-        found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        return tuple(sorted(str(row["teamid"]) for row in found if "teamid" in row))
 
     async def _schemas(self, tables: Sequence[str], sets: Mapping[str, str]) -> list[TableSchema]:
         asked = [questions(table) for table in tables]
