@@ -15,7 +15,7 @@ from holdfast.errors import HoldfastError
 from holdfast.hookspecs import hookimpl
 from holdfast.model import Row
 from holdfast.replica import Replica, open  # noqa: A004  holdfast.open, as files have it
-from holdfast.table import Table
+from holdfast.table import Rows, Table
 from holdfast.values import Reference
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Reference",
     "Replica",
     "Row",
+    "Rows",
     "Table",
     "hookimpl",
     "open",

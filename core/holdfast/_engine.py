@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from holdfast._events import Broadcast
 from holdfast._plan.rows import Author, RowState
+from holdfast._prepare import Preparation
 from holdfast._scopes import TableScope
 from holdfast._setup import Setup
 from holdfast._store import Store, Writes
@@ -70,6 +71,10 @@ class Engine:
         bare = "user" in self.meta  # a replica from before settings were kept
         caller = Caller(self.meta["organization"], self.meta["user"]) if bare else None
         return Asking(now, caller)
+
+    def preparation(self) -> Preparation:
+        """Return what makes expressions ready for a question that is asked now."""
+        return Preparation(self.store, self.asking(), self.plugins.functions)
 
     def must_own(self) -> None:
         """Make sure that this process may write.

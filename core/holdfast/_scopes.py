@@ -6,7 +6,6 @@ mistake at once.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from holdfast.filters import EVERYTHING, Expression, Predicate, columns, predica
 from holdfast.model import Op, Scope
 from holdfast.plugins import Plugins
 from holdfast.profile import Profile, TableRule
-from holdfast.schema import ColumnType, Relationship, TableSchema
+from holdfast.schema import ColumnType, Relationship, TableSchema, nearest
 
 #: Column names by table.
 Pinned: TypeAlias = Mapping[str, Collection[str]]
@@ -189,7 +188,7 @@ class _Binder:
     def _check_columns(self, key: str, rule: TableRule, schema: TableSchema) -> None:
         for number, name in enumerate(rule.columns or ()):
             if schema.column(name) is None:
-                hint = _nearest(name, schema.by_name)
+                hint = nearest(name, schema.by_name)
                 self._note(f"{key}.columns[{number}]", f"{rule.name} has no column {name!r}{hint}")
 
     def _filter(self, key: str, rule: TableRule, schema: TableSchema) -> Expression:
@@ -221,7 +220,7 @@ class _Binder:
     ) -> str | None:
         if relationship is None:
             usable = [r.name for r in known.values() if self._usable(schema, r)]
-            return f"no relationship {name!r} reaches {schema.name}{_nearest(name, usable)}"
+            return f"no relationship {name!r} reaches {schema.name}{nearest(name, usable)}"
         if relationship.referenced != schema.name:
             return (
                 f"{name} points from {relationship.referencing} to {relationship.referenced}; "
@@ -271,14 +270,6 @@ class _Binder:
 
     def _note(self, key: str, message: str) -> None:
         self.found.append(Problem(key, message))
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(names[:8])}" if names else ""
 
 
 def _fingerprint(rule: TableRule, schema: TableSchema, links: Sequence[Link]) -> str:
