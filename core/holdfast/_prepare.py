@@ -75,7 +75,11 @@ class Preparation:
 
         :raises QueryError: it asks about rows that are not kept
         """
-        return await self._reduced(await self.settled(table, expression), by_row=True)
+        return await self.without_links(await self.settled(table, expression))
+
+    async def without_links(self, settled: Expression) -> Expression:
+        """Return a settled expression whose links are answered, as other rows stand now."""
+        return await self._reduced(settled, by_row=True)
 
     async def settled(self, table: str, expression: Expression, source: str = "") -> Expression:
         """Return the expression for this asker, links as they are.

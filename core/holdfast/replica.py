@@ -17,6 +17,7 @@ from typing import Any, Final
 from holdfast import _setup
 from holdfast._download import OF_ONE_CALL, Download
 from holdfast._engine import CALLER, Engine, caller_text, moment, unbroken
+from holdfast._fetch import Answered, fetched
 from holdfast._issues import Issues
 from holdfast._scopes import Pinned, TableScope, bind, bind_known, indexes, pinned_columns
 from holdfast._setup import Setup
@@ -89,6 +90,17 @@ class Replica:
         :raises NotDownloaded: the first download has not described it yet
         """
         return Table(self._engine, name)
+
+    def fetch(self, fetchxml: str) -> AsyncGenerator[Answered]:
+        """Yield what a FetchXML query answers, joins and aggregates included, from what is here.
+
+        Each record maps the names of its attributes, or their aliases, to values; what is null is
+        left out, as the server leaves it out.
+
+        :raises FilterError: the query does not parse
+        :raises QueryError: the storage in use does not answer such questions
+        """
+        return fetched(self._engine, fetchxml)
 
     def installed(self) -> list[Installed]:
         """Return every installed plugin, and whether this replica uses it."""
