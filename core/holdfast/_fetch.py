@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from holdfast.errors import Problem, QueryError
 from holdfast.filters._periods import zone_of
 from holdfast.model import CALENDAR_YEAR, Record
+from holdfast.profile import VIEW_LANGUAGE
 from holdfast.queries import Output, Selection
 from holdfast.schema import ColumnType
 from holdfast.values import Cell, Reference, Value, to_value
@@ -21,7 +22,6 @@ from holdfast.values import Cell, Reference, Value, to_value
 if TYPE_CHECKING:
     from holdfast._engine import Engine
 
-FETCHXML: Final = "fetchxml"
 #: What the output with the target table of a lookup is called, behind the lookup's own name.
 TABLE_SUFFIX: Final = "@table"
 #: The values of one answered record by name; what is null is not there.
@@ -47,8 +47,8 @@ def compiled(engine: Engine, source: str) -> Selection:
 
     :raises FilterError: it does not parse
     """
-    engine.setup.speak(FETCHXML)
-    return engine.plugins.compile_selection(FETCHXML, source, engine.schemas)
+    engine.setup.speak(VIEW_LANGUAGE)
+    return engine.plugins.compile_selection(VIEW_LANGUAGE, source, engine.schemas)
 
 
 async def ready(engine: Engine, asked: Selection) -> Selection:

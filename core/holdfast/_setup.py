@@ -193,7 +193,8 @@ class _Loader:
 
 def _used_in(profile: Profile, language: str) -> str:
     for index, rule in enumerate(profile.profile.tables):
-        if language in (rule.filter or {}):
+        used = rule.filter or {}
+        if language in used or (language == profiles.VIEW_LANGUAGE and profiles.VIEW in used):
             return f"profile.tables[{index}].filter"
     return "filters"
 

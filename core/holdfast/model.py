@@ -231,6 +231,20 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A query that the server keeps under a name.
+
+    :param query: its text, in FetchXML
+    :param personal: whether the user keeps it alone
+    """
+
+    table: str
+    name: str
+    query: str
+    personal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Asking:
     """Who asks, and when: captured once for a whole question.
 

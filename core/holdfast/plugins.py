@@ -45,6 +45,7 @@ from holdfast.model import (
     Resolution,
     Scope,
     Unit,
+    View,
 )
 from holdfast.queries import Selection
 from holdfast.schema import TableSchema
@@ -183,6 +184,10 @@ class _ContainedTransport(Transport):
 
     def list_ids(self, scope: Scope, condition: str | None) -> AsyncIterator[str]:
         return self._stream("in list_ids", str, lambda: self._inner.list_ids(scope, condition))
+
+    async def views(self, tables: Sequence[str]) -> list[View]:
+        with _contained(self._plugin, "in views"):
+            return await self._inner.views(tables)
 
     async def probe(self) -> Connectivity:
         with _contained(self._plugin, "in probe"):
