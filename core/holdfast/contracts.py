@@ -225,6 +225,11 @@ class Storage(Driver):
     def query(self, query: Query) -> AsyncIterator[Record]:
         """Yield the records that match, without holding them all in memory.
 
+        A long answer need not come from one snapshot, so that it holds nobody up: a record that
+        changes meanwhile may be seen as it was or as it is, and one that moves in the order at both
+        places or at neither. One that does not change is seen once. Whoever needs a snapshot keeps
+        others from writing.
+
         :raises StorageError: the storage failed
         """
 

@@ -36,6 +36,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+_SHOWN: Final = 80  # characters of a line on either side of a mistake
 
 
 class HoldfastError(Exception):
@@ -107,9 +110,23 @@ class FilterError(UsageError):
         self.language = language
         self.source = source
         self.position = position
-        where = "" if position is None else f" at character {position + 1}"
-        pointer = "" if position is None else f"\n  {source}\n  {' ' * position}^"
+        where, pointer = _place(source, position)
         super().__init__(f"the {language} filter is not understood{where}: {message}{pointer}")
+
+
+def _place(source: str, position: int | None) -> tuple[str, str]:
+    """Return how a place in a text is called, and the line with a pointer at it."""
+    if position is None:
+        return "", ""
+    start = source.rfind("\n", 0, position) + 1
+    line = source[start:].partition("\n")[0].rstrip("\r")
+    column = position - start
+    where = f" at character {position + 1}"
+    if "\n" in source:
+        where = f" at line {source.count(chr(10), 0, position) + 1}, column {column + 1}"
+    cut = max(0, column - _SHOWN)
+    shown = line[cut : column + _SHOWN].replace("\t", " ")
+    return where, f"\n  {shown}\n  {' ' * (column - cut)}^"
 
 
 class UnknownTable(UsageError):

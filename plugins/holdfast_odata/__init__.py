@@ -29,14 +29,14 @@ class ODataLanguage(FilterLanguage):
     name: ClassVar[str] = "odata"
     Settings: ClassVar[type[BaseModel]] = ODataSettings
 
-    def parse(self, source: str, schema: TableSchema, tables: Tables) -> Expression:  # noqa: ARG002  no links yet
+    def parse(self, source: str, schema: TableSchema, tables: Tables) -> Expression:
         """Return the expression; time is linear in the text."""
         from holdfast_odata._parse import parse  # lark is read when the first filter is
 
-        return parse(source, schema)
+        return parse(source, schema, tables)
 
-    def render(self, expression: Expression, schema: TableSchema, tables: Tables) -> str:  # noqa: ARG002  no links yet
+    def render(self, expression: Expression, schema: TableSchema, tables: Tables) -> str:
         """Return text that parses to an expression of the same meaning."""
         from holdfast_odata._render import render
 
-        return render(expression, schema)
+        return render(expression, schema, tables)

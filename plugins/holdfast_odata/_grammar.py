@@ -2,7 +2,7 @@
 
 Invariant: the grammar accepts what is supported and nothing else; what it stumbles over is named
 by :mod:`holdfast_odata._refusals`. The lexer is contextual: a word is an operator only where an
-operator may stand, so a column may be called ``eq``.
+operator may stand, so a column may be called ``eq``. A path is one token.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ _GRAMMAR: Final = r"""
 ?conjunction: _negation (_AND _negation)*
 _negation: negated | _condition
 negated: NOT+ _condition
-_condition: "(" disjunction ")" | comparison | search | membership
+_condition: "(" disjunction ")" | comparison | search | call | quantified | state
 comparison: _operand COMPARISON _operand
 _operand: NAME | TEXT | NUMBER | GUID | DATE | DATETIME | BOOLEAN | NULL
 search: SEARCH "(" _operand "," _operand ")"
-membership: MEMBERSHIP "(" _PROPERTY "=" TEXT "," _VALUES "=" "[" [_item ("," _item)*] "]" ")"
+call: FUNCTION "(" argument ("," argument)* ")"
+argument: PARAMETER "=" (_value | list)
+_value: TEXT | NUMBER | GUID | DATE | DATETIME
+list: "[" _item ("," _item)* "]"
 _item: TEXT | JSON | NUMBER | GUID | BOOLEAN
+quantified: LAMBDA "(" [NAME ":" disjunction] ")"
+state: STATE "(" ")"
 
 _OR.3: /or(?![\w'])/
 _AND.3: /and(?![\w'])/
@@ -37,9 +42,10 @@ COMPARISON.3: /(?:eq|ne|gt|ge|lt|le)(?![\w'])/
 BOOLEAN.3: /(?:true|false)(?![\w'.\/(])/
 NULL.3: /null(?![\w'.\/(])/
 SEARCH.3: /(?:contains|startswith|endswith)(?=[ \t\r\n]*\()/
-MEMBERSHIP.3: /Microsoft\.Dynamics\.CRM\.(?:In|NotIn)(?=[ \t\r\n]*\()/
-_PROPERTY.3: /PropertyName(?!\w)/
-_VALUES.3: /PropertyValues(?!\w)/
+FUNCTION.3: /(?:[A-Za-z_][A-Za-z0-9_]*\/)*Microsoft\.Dynamics\.CRM\.\w+(?=[ \t\r\n]*\()/
+STATE.3: /(?:[A-Za-z_][A-Za-z0-9_]*\/)*holdfast\.\w+(?=[ \t\r\n]*\()/
+LAMBDA.3: /(?:[A-Za-z_][A-Za-z0-9_]*\/)+(?:any|all)(?=[ \t\r\n]*\()/
+PARAMETER.3: /Property(?:Name|Values|Value[12]?)(?!\w)/
 
 GUID.2: /[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![\w-])/
 DATE.2: /[0-9]{4}-[0-9]{2}-[0-9]{2}(?![\w:.-])/
@@ -49,7 +55,7 @@ _ZONE: /(?:Z|[+-][0-9]{2}:[0-9]{2})(?![\w:.-])/
 NUMBER: /[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w:.-])/
 TEXT: /'(?:[^']|'')*'/
 JSON: /"(?:[^"\\]|\\.)*"/
-NAME: /[A-Za-z_][A-Za-z0-9_]*/
+NAME: /[A-Za-z_][A-Za-z0-9_]*(?:\/[A-Za-z_][A-Za-z0-9_]*)*/
 
 %ignore /[ \t\r\n]+/
 """

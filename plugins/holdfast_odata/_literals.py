@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Final
 
 from holdfast.schema import Column, ColumnType, DateBehavior, Kind
-from holdfast.values import Cell, canonical_id, parse_datetime_cell
+from holdfast.values import Cell, canonical_id, choices_cell, parse_datetime_cell
 from holdfast_odata._refusals import Refusal
 
 #: Digits on either side of the point; Dataverse's widest number has 19 in all.
@@ -66,11 +66,17 @@ def cell_of(column: Column, literal: Written) -> Cell:
     )
 
 
+def plain_text(literal: Written) -> str:
+    """Return what stands in the quotes, or all of it where there are none."""
+    return unquoted(literal) if literal.type in ("TEXT", "JSON") else literal.text
+
+
 def listed_cell_of(column: Column, literal: Written) -> Cell:
     """Return the cell of a member of ``PropertyValues``, where a quoted number is a number."""
     _, convert, expected = _rule(column)
-    quoted = literal.type in ("TEXT", "JSON")
-    text = unquoted(literal) if quoted else literal.text
+    text = plain_text(literal)
+    if column.kind is Kind.BOOLEAN:  # as FetchXML has them
+        text = {"1": "true", "0": "false"}.get(text, text.lower())
     try:
         return convert(column, text)
     except (ValueError, ArithmeticError) as error:
@@ -111,7 +117,8 @@ def literal_of(column: Column, cell: Cell) -> str:
     :raises ValueError: it is no cell of this column
     """
     text = text_of(column, cell)
-    return quoted(text) if column.kind is Kind.TEXT else text
+    textual = column.kind is Kind.TEXT or column.type is ColumnType.CHOICES
+    return quoted(text) if textual else text
 
 
 def quoted(text: str) -> str:
@@ -164,6 +171,10 @@ def _id(_: Column, text: str) -> Cell:
     return canonical_id(text)
 
 
+def _options(_: Column, text: str) -> Cell:
+    return choices_cell(int(str(_integer(_, part.strip()))) for part in text.split(","))
+
+
 def _never(_: Column, text: str) -> Cell:
     raise ValueError(text)
 
@@ -179,7 +190,7 @@ _RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.DECIMAL: (_NUMBER, _decimal, "a decimal number"),
     Kind.REAL: (_NUMBER, _double, "a number"),
     Kind.BOOLEAN: (("BOOLEAN",), _boolean, "true or false"),
-    Kind.KEY: (("GUID",), _id, "an id without quotes"),
+    Kind.KEY: (("GUID", "TEXT"), _id, "an id such as 7eb682f1-ca75-e511-80d4-00155d2a68d1"),
     Kind.DATETIME: (
         ("DATETIME", "DATE"),
         parse_datetime_cell,
@@ -187,12 +198,15 @@ _RULES: Final[Mapping[Kind, _Rule]] = {
     ),
 }
 _DATE: Final[_Rule] = (("DATE",), parse_datetime_cell, "a date such as 2026-03-31, without quotes")
-_CHOICES: Final[_Rule] = ((), _never, "null: the options of a multi-select are not compared")
+_CHOICES: Final[_Rule] = (("TEXT",), _options, "options such as '1,2'")
+_FILE: Final[_Rule] = ((), _never, "null: what a file holds is not compared")
 
 
 def _rule(column: Column) -> _Rule:
     if column.type is ColumnType.CHOICES:
         return _CHOICES
+    if column.type in (ColumnType.FILE, ColumnType.IMAGE):
+        return _FILE
     if column.type is ColumnType.DATETIME and column.behavior is DateBehavior.DATE_ONLY:
         return _DATE
     return _RULES[column.kind]

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from holdfast_odata._names import FUNCTIONS, NAMESPACE, OWN_NAMESPACE, STATES
+
 
 class Refusal(Exception):
     """A mistake and where it is; it becomes a FilterError once the source is at hand."""
@@ -38,11 +40,11 @@ _EXPECTATIONS: Final[Mapping[str, str]] = {
     "NAME": "a column or a value",
     "_AND": "'and' or 'or'",
     "$END": "the end",
-    "_PROPERTY": "PropertyName='…'",
-    "_VALUES": 'PropertyValues=["…"]',
+    "PARAMETER": "PropertyName='…'",
     "JSON": 'a value such as "1"',
     "TEXT": "a text in single quotes",
     "COMMA": "','",
+    "COLON": "':'",
     "LPAR": "'('",
     "EQUAL": "'='",
     "LSQB": "'['",
@@ -62,6 +64,11 @@ def explain(source: str, position: int, expected: Iterable[str]) -> Refusal:
     found = _FOUND.match(source, position)
     assert found is not None
     return Refusal(f"found {found[0]!r}, expected {_expectation(wanted)}", position)
+
+
+def short(name: str) -> str:
+    """Return a name, cut where it is longer than any that exists."""
+    return name if len(name) <= 128 else f"{name[:128]}…"
 
 
 def special_word(word: str) -> str | None:
@@ -101,13 +108,10 @@ def _start(source: str, position: int) -> int:
 def _explain_path(source: str, position: int) -> Refusal | None:
     start = _start(source, position)
     path = _PATH.match(source, start)
-    if path is None:
-        return None
-    last = path[0].rpartition("/")[2]
-    if last in ("any", "all"):
-        place = path.end() - len(last)
-        return Refusal(f"lambda {last!r} is not supported yet", place)
-    return Refusal(f"navigation path {_short(path[0])!r} is not supported yet", start)
+    last = path[0].rpartition("/")[2] if path else ""
+    if path is not None and last.startswith("$"):
+        return Refusal(f"{short(path[0])!r} is not supported: Dataverse filters by none", start)
+    return Refusal("found '/'; a path has a name on either side of it, without blanks", position)
 
 
 def _explain_call(source: str, position: int) -> Refusal | None:
@@ -115,7 +119,13 @@ def _explain_call(source: str, position: int) -> Refusal | None:
     name = source[start:position].rstrip()
     if not name or name in _OPERATORS or not _QUALIFIED.fullmatch(name):
         return None
-    return Refusal(f"function {_short(name)!r} is not supported yet", start)
+    if name in ("any", "all"):
+        return Refusal(f"lambda {name!r} follows a collection, as in 'tasks/{name}(t:…)'", start)
+    if name in FUNCTIONS:
+        return Refusal(f"function {name!r} is called '{NAMESPACE}{name}'", start)
+    if name in STATES:
+        return Refusal(f"function {name!r} is called '{OWN_NAMESPACE}{name}'", start)
+    return Refusal(f"function {short(name)!r} is not supported: Dataverse has none", start)
 
 
 def _explain_dot(source: str, position: int) -> Refusal | None:
@@ -125,14 +135,14 @@ def _explain_dot(source: str, position: int) -> Refusal | None:
         return None
     following = source[name.end() :][:300].lstrip()[:1]
     what = {"(": "function", "'": "enumeration literal"}.get(following, "qualified name")
-    return Refusal(f"{what} {_short(name[0])!r} is not supported yet", start)
+    return Refusal(f"{what} {short(name[0])!r} is not supported", start)
 
 
 def _explain_quote(source: str, position: int) -> Refusal | None:
     start = _start(source, position)
     word = source[start:position]
     if _WORD.fullmatch(word):
-        return Refusal(f"literal of type {_short(word)!r} is not supported", start)
+        return Refusal(f"literal of type {short(word)!r} is not supported", start)
     if source.count("'", position) % 2:
         return Refusal("the text is not closed; double a quote that belongs to it", position)
     return None
@@ -144,19 +154,19 @@ def _explain_minus(source: str, position: int) -> Refusal | None:
         return Refusal(special_word(special[0]) or "", position)
     if source[position + 1 : position + 2].isdigit():
         return None
-    return Refusal("arithmetic '-' is not supported yet", position)
+    return Refusal("arithmetic '-' is not supported", position)
 
 
 def _explain_dollar(source: str, position: int) -> Refusal | None:
     word = _WORD.match(source, position + 1)
     name = f"${word[0]}" if word else "$"
-    return Refusal(f"{_short(name)!r} is not supported yet", position)
+    return Refusal(f"{short(name)!r} is not supported", position)
 
 
 def _explain_alias(source: str, position: int) -> Refusal | None:
     word = _WORD.match(source, position + 1)
     name = f"@{word[0]}" if word else "@"
-    return Refusal(f"parameter alias {_short(name)!r} is not supported yet", position)
+    return Refusal(f"parameter alias {short(name)!r} is not supported", position)
 
 
 def _explain_double_quote(_: str, position: int) -> Refusal | None:
@@ -164,7 +174,7 @@ def _explain_double_quote(_: str, position: int) -> Refusal | None:
 
 
 def _explain_bracket(_: str, position: int) -> Refusal | None:
-    return Refusal("a collection literal is not supported yet", position)
+    return Refusal("a collection literal is not supported", position)
 
 
 def _explain_brace(_: str, position: int) -> Refusal | None:
@@ -193,9 +203,9 @@ def _explain_word(word: str, position: int) -> Refusal | None:
         hint = "use Microsoft.Dynamics.CRM.In(PropertyName='…',PropertyValues=[\"…\"])"
         return Refusal(f"operator 'in' is not supported; {hint}", position)
     if word == "has":
-        return Refusal("operator 'has' is not supported yet", position)
+        return Refusal("operator 'has' is not supported", position)
     if word in _ARITHMETIC:
-        return Refusal(f"arithmetic {word!r} is not supported yet", position)
+        return Refusal(f"arithmetic {word!r} is not supported", position)
     if word in _OPERATORS[:6]:
         return Refusal(
             f"found {word!r} after a whole condition; a condition has one operator, "
@@ -204,10 +214,6 @@ def _explain_word(word: str, position: int) -> Refusal | None:
         )
     special = special_word(word)
     return Refusal(special, position) if special else None
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 128 else f"{name[:128]}…"
 
 
 _EXPLAINERS: Final[Mapping[str, Callable[[str, int], Refusal | None]]] = {

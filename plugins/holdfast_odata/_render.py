@@ -1,184 +1,197 @@
 """From the algebra to text.
 
-Invariant: what is written parses to an expression that matches the same rows. ``Not`` is plain
-logic and OData's ``not`` is not (it matches null), so none is written for it: a negation goes to
-the leaves, with "and not null" where the leaf needs it.
+Invariant: what is written parses to an expression that matches the same rows; what Dataverse
+cannot say is refused by what it is.
 """
 
 from __future__ import annotations
 
-import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
+from holdfast.contracts import Tables
 from holdfast.errors import FilterError
 from holdfast.filters import (
+    EVERYTHING,
     And,
-    Call,
-    ColumnRef,
-    Compare,
-    Comparison,
     Expression,
     In,
     IsNull,
-    Like,
     Not,
-    Operand,
     Or,
-    negate,
+    Related,
+    conjuncts,
 )
-from holdfast.schema import Column, ColumnType, Kind, TableSchema
-from holdfast_odata._columns import odata_name
-from holdfast_odata._limits import MAXIMUM_BYTES, MAXIMUM_DEPTH
-from holdfast_odata._literals import literal_of, quoted, text_of
+from holdfast.schema import TableSchema
+from holdfast_odata._limits import MAXIMUM_BYTES, MAXIMUM_DEPTH, MAXIMUM_LINKS
+from holdfast_odata._links import matches_nulls
+from holdfast_odata._truth import NOTHING, where
+from holdfast_odata._write import Cannot, Names, each, is_listed, write_leaf
+
+_SKIPPED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|([()])")
 
 
-def render(expression: Expression, schema: TableSchema) -> str:
+def render(expression: Expression, schema: TableSchema, tables: Tables) -> str:
     """Return the text of a filter.
 
     :raises FilterError: OData cannot say it
     """
-    _check_depth(expression)
-    settled = _without_not(expression, wanted=True)
-    _check_depth(settled)
     try:
-        text = _write(settled, schema)
-        size = len(text.encode())
-    except (ValueError, ArithmeticError) as error:
-        raise _cannot(str(error)) from error
-    if size > MAXIMUM_BYTES:
-        raise _cannot(f"its text has {size} bytes, more than {MAXIMUM_BYTES}; split it")
+        _check_depth(expression)
+        text = _Writer().write(where(expression), Names(schema, tables)).text
+        _check_text(text)
+    except (Cannot, ValueError, ArithmeticError) as error:
+        raise FilterError("odata", "", f"it cannot be written: {error}") from error
     return text
 
 
-def _cannot(message: str) -> FilterError:
-    return FilterError("odata", "", f"it cannot be written: {message}")
-
-
 def _check_depth(expression: Expression) -> None:
-    """Refuse what would open more parentheses than are read; a loop, so that any depth can be."""
+    """Refuse what is nested too deeply; a loop, so that any depth can be."""
     waiting = [(expression, 0)]
     while waiting:
-        node, parentheses = waiting.pop()
-        if parentheses + isinstance(node, Like | In) > MAXIMUM_DEPTH:
-            raise _cannot(f"it is nested more than {MAXIMUM_DEPTH} levels deep; simplify it")
-        parts = node.parts if isinstance(node, And | Or) else ()
-        inner = (node.part,) if isinstance(node, Not) else parts
-        waiting.extend((part, parentheses + isinstance(part, And | Or | Not)) for part in inner)
+        node, depth = waiting.pop()
+        if depth > MAXIMUM_DEPTH:
+            raise _too_deep()
+        waiting.extend(
+            (part, depth + isinstance(part, And | Or | Not | Related)) for part in _inside(node)
+        )
 
 
-def _without_not(expression: Expression, *, wanted: bool) -> Expression:
-    """Return what is true exactly where the expression has the ``wanted`` truth."""
-    match expression:
-        case Not(part):
-            return _without_not(part, wanted=not wanted)
+def _inside(node: Expression) -> tuple[Expression, ...]:
+    match node:
         case And(parts) | Or(parts):
-            settled = tuple(_without_not(part, wanted=wanted) for part in parts)
-            return And(settled) if isinstance(expression, And) is wanted else Or(settled)
+            return parts
+        case Not(part) | Related(where=part):
+            return (part,)
         case _:
-            return expression if wanted else _false(expression)
+            return ()
 
 
-def _false(leaf: Expression) -> Expression:
-    """Return what is true exactly where the leaf is false, not where it is unknown."""
-    match leaf:
-        case Compare(Comparison.EQ, left, right):
-            known = (IsNull(o, negated=True) for o in (left, right) if isinstance(o, ColumnRef))
-            return And((negate(leaf), *known))
-        case Compare(Comparison.NE, ColumnRef() as left, ColumnRef() as right):
-            return Or((negate(leaf), And((IsNull(left), IsNull(right)))))
-        case Like(column, _, False) | In(column, _, False):
-            return And((negate(leaf), IsNull(column, negated=True)))
-        case _:
-            return negate(leaf)
+def _check_text(text: str) -> None:
+    size = len(text.encode())
+    if size > MAXIMUM_BYTES:
+        raise Cannot(f"its text has {size} bytes, more than {MAXIMUM_BYTES}; split it")
+    depth = 0
+    for found in _SKIPPED.finditer(text):
+        depth += {"(": 1, ")": -1}.get(found[1], 0)
+        if depth > MAXIMUM_DEPTH:
+            raise _too_deep()
 
 
-def _write(expression: Expression, schema: TableSchema) -> str:
-    match expression:
-        case And(()):
-            return f"{schema.primary_id} ne null"
-        case Or(()):
-            return f"{schema.primary_id} eq null"
-        case And(parts):
-            return " and ".join(_part(part, schema) for part in parts)
-        case Or(parts):
-            return " or ".join(_part(part, schema) for part in parts)
-        case Compare():
-            return _comparison(expression, schema)
-        case IsNull(column, negated):
-            name = odata_name(_column(schema, column))
-            return f"{name} {'ne' if negated else 'eq'} null"
-        case Like():
-            return _search(expression, schema)
-        case In():
-            return _membership(expression, schema)
-        case Call(name):
-            raise _cannot(f"the function {name!r} is not one of OData's")
-        case Not():
-            raise AssertionError("negations are at the leaves by now")
-        case _:
-            raise _cannot(f"{type(expression).__name__} is not written yet")
+def _too_deep() -> Cannot:
+    return Cannot(f"it is nested more than {MAXIMUM_DEPTH} levels deep; simplify it")
 
 
-def _part(part: Expression, schema: TableSchema) -> str:
-    text = _write(part, schema)
-    return f"({text})" if isinstance(part, And | Or) and len(part.parts) > 1 else text
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A text, and the word that joins its parts, if one does."""
+
+    text: str
+    joiner: str = ""
 
 
-def _column(schema: TableSchema, reference: ColumnRef) -> Column:
-    column = schema.column(reference.name)
-    if column is None:
-        raise _cannot(f"{schema.name} has no column {reference.name!r}")
-    if column.kind is not reference.kind:
-        raise _cannot(f"{reference.name!r} is compared as {reference.kind.value}")
-    return column
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A question about the row behind lookups, taken apart."""
+
+    steps: tuple[str, ...]
+    names: Names
+    asked: Expression
+    negated: bool
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is asked that there be no such row."""
+        return self.negated and self.asked == EVERYTHING
+
+    @property
+    def open(self) -> bool:
+        """Whether a row of nulls would do."""
+        return not self.negated and matches_nulls(self.asked)
 
 
-def _comparison(expression: Compare, schema: TableSchema) -> str:
-    sides = (expression.left, expression.right)
-    columns = [_column(schema, side) for side in sides if isinstance(side, ColumnRef)]
-    if len({column.kind for column in columns}) != 1:
-        raise _cannot("no column is compared, or columns of different kinds are")
-    if any(column.type is ColumnType.CHOICES for column in columns):
-        raise _cannot("the options of a multi-select are not compared")
-    left, right = (_operand(side, columns[0], schema) for side in sides)
-    return f"{left} {expression.operator.value} {right}"
+class _Writer:
+    """Writes one filter."""
+
+    def __init__(self) -> None:
+        self._lambdas = 0
+
+    def write(self, expression: Expression, names: Names) -> _Written:
+        match expression:
+            case And(()) | Or(()):
+                operator = "ne" if expression == EVERYTHING else "eq"
+                return _Written(f"{names.prefix}{names.schema.primary_id} {operator} null")
+            case And(parts):
+                return _joined("and", [self.write(part, names) for part in parts])
+            case Or(parts):
+                return _joined("or", list(self._alternatives(parts, names)))
+            case Related():
+                return self._related(expression, names, negated=False)
+            case Not(Related() as related):
+                return self._related(related, names, negated=True)
+            case In() if not is_listed(expression, names):
+                return self.write(each(expression), names)
+            case _:
+                return _Written(write_leaf(expression, names))
+
+    def _alternatives(self, parts: tuple[Expression, ...], names: Names) -> Iterator[_Written]:
+        """Write each part; "no row, or one that may be of nulls" is what a path says by itself."""
+        ways = [_way(part, names) for part in parts]
+        missing = {way.steps for way in ways if way and way.missing}
+        joined = {way.steps for way in ways if way and way.open and way.steps in missing}
+        for part, way in zip(parts, ways, strict=True):
+            if way is None or way.steps not in joined or not (way.open or way.missing):
+                yield self.write(part, names)
+            elif way.open:
+                yield self.write(way.asked, way.names)
+
+    def _related(self, related: Related, names: Names, *, negated: bool) -> _Written:
+        step = names.step(related)
+        if step.single:
+            return self._behind(related, names.behind(step), negated=negated)
+        self._lambdas += 1
+        if self._lambdas > MAXIMUM_LINKS:
+            raise Cannot(f"it asks about more than {MAXIMUM_LINKS} other tables; simplify it")
+        start = f"{'not ' if negated else ''}{names.prefix}{step.name}/any("
+        if related.where == EVERYTHING:
+            return _Written(f"{start})")
+        variable = f"x{self._lambdas}"
+        inside = Names(step.table, names.tables, f"{variable}/")
+        return _Written(f"{start}{variable}:{self.write(related.where, inside).text})")
+
+    def _behind(self, related: Related, names: Names, *, negated: bool) -> _Written:
+        """Write the conditions with the path before each, and whether there is a row at all.
+
+        Without a row every column there is null: a condition that null meets says too much.
+        """
+        there = IsNull(names.primary, negated=not negated)
+        if not negated:
+            asked = related.where
+            needed = asked == EVERYTHING or matches_nulls(asked)
+            return self.write(And((there, *conjuncts(asked))) if needed else asked, names)
+        unmet = where(related.where, truth=False, known=False)
+        needed = unmet == NOTHING or not matches_nulls(unmet)
+        parts = unmet.parts if isinstance(unmet, Or) else (unmet,)
+        return self.write(Or((there, *parts)) if needed else unmet, names)
 
 
-def _operand(side: Operand, column: Column, schema: TableSchema) -> str:
-    if isinstance(side, ColumnRef):
-        return odata_name(_column(schema, side))
-    if side.cell is None:
-        raise _cannot("a comparison with null is unknown; IsNull says what is meant")
-    return literal_of(column, side.cell)
+def _joined(word: str, written: list[_Written]) -> _Written:
+    if len(written) == 1:
+        return written[0]
+    texts = (f"({part.text})" if part.joiner else part.text for part in written)
+    return _Written(f" {word} ".join(texts), word)
 
 
-def _search(like: Like, schema: TableSchema) -> str:
-    column = _column(schema, like.column)
-    if column.kind is not Kind.TEXT:
-        raise _cannot(f"a pattern is looked for in {column.name!r}, which is no text")
-    function, text = _shape(like.pattern)
-    call = f"{function}({column.name},{quoted(text)})"
-    return f"not {call}" if like.negated else call
-
-
-def _shape(pattern: str) -> tuple[str, str]:
-    """Return the function whose pattern this is, and its text."""
-    if len(pattern) > 1 and pattern[0] == pattern[-1] == "%":
-        return "contains", pattern[1:-1]
-    if pattern.endswith("%"):
-        return "startswith", pattern[:-1]
-    if pattern.startswith("%"):
-        return "endswith", pattern[1:]
-    raise _cannot(f"the pattern {pattern!r} has no '%' at its start or end")
-
-
-def _membership(expression: In, schema: TableSchema) -> str:
-    column = _column(schema, expression.column)
-    if column.type is ColumnType.CHOICES:
-        raise _cannot("the options of a multi-select are not compared")
-    texts = [text_of(column, cell) for cell in expression.cells if cell is not None]
-    function = "NotIn" if expression.negated else "In"
-    values = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
-    return (
-        f"Microsoft.Dynamics.CRM.{function}"
-        f"(PropertyName={quoted(column.name)},PropertyValues={values})"
-    )
+def _way(part: Expression, names: Names) -> _Way | None:
+    negated = isinstance(part, Not)
+    asked = part.part if isinstance(part, Not) else part
+    steps: list[str] = []
+    while isinstance(asked, Related):
+        step = names.step(asked)
+        if not step.single:
+            break
+        steps.append(step.name)
+        names, asked = names.behind(step), asked.where
+    return _Way(tuple(steps), names, asked, negated) if steps else None

@@ -1,24 +1,21 @@
-"""Cells as SQLite keeps them, and the functions that compare them.
+"""Cells as SQLite keeps them, and the form in which they compare.
 
 Invariant: a cell comes back equal to what went in, and two cells of a kind compare in SQL as
-:func:`holdfast.filters.comparable` says. No function is named in the file's schema; queries use
-them, so the file makes sense without them.
+:func:`holdfast.filters.comparable` says: by a function that queries name and the file's schema does
+not, or by what that function returned when the cell was written, which stands in a hidden column.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from holdfast.errors import StorageError
-from holdfast.filters import like_regex
 from holdfast.folding import fold
 from holdfast.model import Record
 from holdfast.schema import Kind
 from holdfast.values import Cell
-from holdfast_sqlite._connection import Database
 
 #: The declared type of each kind; the tables are STRICT, so a wrong cell is refused, not bent.
 DECLARED: Final[Mapping[Kind, str]] = {
@@ -65,22 +62,15 @@ def decimal_key(text: str | None) -> str | None:
     return f"{chr(_ORIGIN + len(whole))}{digits}"
 
 
-def _fold(text: str | None) -> str | None:
-    return None if text is None else fold(text)
+def number_of(key: str) -> Decimal:
+    """Return the number that a decimal key stands for."""
+    if key.endswith("~"):
+        return Decimal(f"-{key[1:-1].translate(_COMPLEMENT)}")
+    return Decimal(key[1:])
 
 
-_pattern = lru_cache(maxsize=64)(like_regex)
-
-
-def _like(text: str | None, pattern: str) -> bool | None:
-    return None if text is None else _pattern(pattern).match(fold(text)) is not None
-
-
-def register_functions(database: Database) -> None:
-    """Make the comparing functions known to a connection."""
-    database.create_function("holdfast_fold", 1, _fold, deterministic=True)
-    database.create_function("holdfast_decimal", 1, decimal_key, deterministic=True)
-    database.create_function("holdfast_like", 2, _like, deterministic=True)
+#: Kinds that compare by a function of ours; an index on such a field is on a key column beside it.
+KEYED: Final = frozenset({Kind.TEXT, Kind.DECIMAL})
 
 
 def compared(kind: Kind, column: str) -> str:
@@ -113,7 +103,7 @@ def comparand(kind: Kind, cell: Cell) -> str | int | float | None:
             return int(cell) if isinstance(cell, bool) else cell
 
 
-Convert = Callable[[Any], Any]  # Any: a cell of one kind, on either side
+Convert: TypeAlias = Callable[[Any], Any]  # Any: a cell of one kind, on either side
 _TO_BOOLEAN: Final = {None: None, 0: False, 1: True}
 _ENCODERS: Final[Mapping[Kind, Convert]] = {
     Kind.DECIMAL: lambda cell: None if cell is None else decimal_text(cell),
@@ -126,36 +116,64 @@ _DECODERS: Final[Mapping[Kind, Convert]] = {
 }
 
 
-class Codec:
-    """Turns the records of one table into rows and back, a column at a time.
+#: What a key column holds beside a cell, as it stands in a row that is bound.
+_KEYS: Final[Mapping[Kind, Convert]] = {
+    Kind.TEXT: lambda text: None if text is None else fold(text),
+    Kind.DECIMAL: decimal_key,
+}
 
-    Only decimal and boolean columns cost anything; a table without them passes through.
+
+class Encoder:
+    """Turns the records of one table into rows, a column at a time.
+
+    Only decimal and boolean columns cost anything, and those with a key column beside them.
+
+    :param keyed: the positions of the fields whose keys follow the cells
     """
 
-    def __init__(self, kinds: Sequence[Kind]) -> None:
+    def __init__(self, kinds: Sequence[Kind], keyed: Sequence[int] = ()) -> None:
         self._width = len(kinds)
-        self._encoders = [
-            (at, _ENCODERS[kind]) for at, kind in enumerate(kinds) if kind in _ENCODERS
-        ]
-        self._decoders = [
-            (at, _DECODERS[kind]) for at, kind in enumerate(kinds) if kind in _DECODERS
-        ]
+        self._converters = [(at, _ENCODERS[k]) for at, k in enumerate(kinds) if k in _ENCODERS]
+        self._keys = [(at, _KEYS[kinds[at]]) for at in keyed]
 
     def encode(self, records: Sequence[Record]) -> Sequence[Record]:
         """Return the rows to bind."""
         if any(len(record) != self._width for record in records):
             raise StorageError(f"a record does not have the {self._width} cells of its table")
-        return _convert(records, self._encoders)
+        return _convert(records, self._converters, self._keys)
+
+
+class Decoder:
+    """Turns rows into records, a column at a time."""
+
+    def __init__(self, converters: Sequence[Convert | None]) -> None:
+        self._converters = [(at, c) for at, c in enumerate(converters) if c is not None]
+
+    @classmethod
+    def of(cls, kinds: Sequence[Kind]) -> Decoder:
+        """Return the decoder of columns of these kinds."""
+        return cls([decoding(kind) for kind in kinds])
 
     def decode(self, rows: Sequence[Record]) -> Sequence[Record]:
         """Return the records."""
-        return _convert(rows, self._decoders)
+        return _convert(rows, self._converters)
 
 
-def _convert(rows: Sequence[Record], converters: Sequence[tuple[int, Convert]]) -> Sequence[Record]:
-    if not converters or not rows:
+def decoding(kind: Kind) -> Convert | None:
+    """Return what makes a cell of what SQLite returned; None where it is the cell."""
+    return _DECODERS.get(kind)
+
+
+def _convert(
+    rows: Sequence[Record],
+    converters: Sequence[tuple[int, Convert]],
+    added: Sequence[tuple[int, Convert]] = (),
+) -> Sequence[Record]:
+    if not rows or not (converters or added):
         return rows
     columns: list[Sequence[Cell]] = list(zip(*rows, strict=True))
     for at, convert in converters:
         columns[at] = [convert(cell) for cell in columns[at]]
+    for at, convert in added:
+        columns.append([convert(cell) for cell in columns[at]])
     return list(zip(*columns, strict=True))

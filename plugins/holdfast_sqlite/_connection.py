@@ -58,6 +58,11 @@ class Database(Protocol):
     ) -> None:
         """Make a Python function known to SQL."""
 
+    def create_aggregate(
+        self, name: str, n_arg: int, aggregate_class: Callable[[], Any], /
+    ) -> None:
+        """Make a Python class known to SQL, which sees the rows of a group one after the other."""
+
     def interrupt(self) -> None:
         """Make the running statement fail soon; may be called from another thread."""
 
@@ -120,13 +125,24 @@ class ThreadConnection(aiosqlite.Connection):
         return self._connection is None
 
     async def run(self, work: Callable[[Database], T], *, interruptible: bool = False) -> T:
-        """Run ``work`` on the thread."""
+        """Run ``work`` on the thread, which goes on when the waiting is cancelled.
+
+        A second cancellation is obeyed at once. Even then nothing comes between.
+        """
         database = self._connection
         if database is None:
             raise StorageError("the storage is closed; open it again")
-        execute: Callable[..., Awaitable[T]] = self._execute
-        stop = database.interrupt if interruptible else None
-        return await _to_its_end(execute(work, database), on_cancel=stop)
+        execute: Callable[..., Awaitable[Any]] = self._execute  # Any: what its function returns
+        try:
+            result: T = await execute(work, database)
+        except asyncio.CancelledError:
+            if interruptible:
+                database.interrupt()
+            # The thread takes its work in order: when this is done, that is at its end. A task to
+            # shield each call from its caller's cancellation would cost more than a short query.
+            await execute(_nothing)
+            raise
+        return result
 
     async def close(self) -> None:
         """Close the database and see the thread out; it has told that it is at its end."""
@@ -146,18 +162,16 @@ async def connect_in_thread(uri: str, prepare: Callable[[Database], None]) -> Co
     return connection
 
 
-async def _to_its_end(work: Awaitable[T], *, on_cancel: Callable[[], None] | None = None) -> T:
-    """Await work on a thread, which goes on when the waiting is cancelled: so wait for its end.
+def _nothing() -> None:
+    """Do nothing, in its turn."""
 
-    A second cancellation is obeyed at once. Even then nothing comes between: the thread takes its
-    work in order.
-    """
+
+async def _to_its_end(work: Awaitable[T]) -> T:
+    """Await an opening, which goes on when the waiting is cancelled: so wait for its end."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if on_cancel:
-            on_cancel()
         task.add_done_callback(_ignore_outcome)
         await asyncio.wait([task])
         raise

@@ -27,15 +27,19 @@ from holdfast.contracts import (
 from holdfast.errors import StorageError
 from holdfast.filters import EVERYTHING, Expression
 from holdfast.model import Record
+from holdfast.queries import Selection
 from holdfast_sqlite import _file, _layouts, _render
-from holdfast_sqlite._cells import register_functions
-from holdfast_sqlite._connection import Connect, Connection, Cursor, Database, connect_in_thread
+from holdfast_sqlite._answers import answer, asked_of, is_answered
+from holdfast_sqlite._connection import Connect, Database, connect_in_thread
 from holdfast_sqlite._errors import translated
+from holdfast_sqlite._functions import register_functions
 from holdfast_sqlite._lock import owner_lock
-from holdfast_sqlite._pool import Readers, Writer, in_transaction, roll_back
+from holdfast_sqlite._pool import Readers, Writer, in_transaction
+from holdfast_sqlite._scan import Answer, Scan
+from holdfast_sqlite._statement import of_query
+from holdfast_sqlite._understood import is_understood
 
 T = TypeVar("T")
-_CHUNK: Final = 500  # rows a hop between threads: small beside a page, large beside a hop
 _KEYS_PER_STATEMENT: Final = 500
 
 _PRAGMAS: Final = (
@@ -108,15 +112,21 @@ class SqliteStorage(Storage):
         await cls._check(path)
         writer = Writer(partial(cls.connect, path.as_uri(), _prepare_writer))
         closing.push_async_callback(writer.close)
-        await writer.run(_file.upgrade)
+        await writer.run(_upgrade)
         # The readers are closed first: the last to close removes the log, and they may not.
-        return cls(path, cls._open_readers(path, closing), writer)
+        return await cls._opened(path, cls._open_readers(path, closing), writer)
 
     @classmethod
     async def _join(cls, path: Path, closing: AsyncExitStack) -> SqliteStorage:
         if await cls._check(path) != _file.FORMAT:
             raise StorageError(f"{path} has an older format; its owner must open it first")
-        return cls(path, cls._open_readers(path, closing), None)
+        return await cls._opened(path, cls._open_readers(path, closing), None)
+
+    @classmethod
+    async def _opened(cls, path: Path, readers: Readers, writer: Writer | None) -> SqliteStorage:
+        storage = cls(path, readers, writer)
+        await readers.run(storage._catalog.tables)  # so that `runs` knows where links may lead
+        return storage
 
     @classmethod
     async def _check(cls, path: Path) -> int:
@@ -146,6 +156,7 @@ class SqliteStorage(Storage):
     async def migrate(self, layouts: Sequence[Layout], *, version: int) -> None:
         """Make the tables what the layouts say, in one transaction."""
         await self._write(lambda database: _layouts.migrate(database, layouts, version))
+        self._catalog.note(layouts)
 
     async def read(self, table: str, keys: Sequence[Key]) -> list[Record]:
         """Return the records with these keys."""
@@ -156,7 +167,7 @@ class SqliteStorage(Storage):
             for at in range(0, len(keys), _KEYS_PER_STATEMENT):
                 some = keys[at : at + _KEYS_PER_STATEMENT]
                 sql = f"{stored.select} {stored.where_key_in(some)}"
-                found += stored.codec.decode(database.execute(sql, some).fetchall())
+                found += stored.decoder.decode(database.execute(sql, some).fetchall())
             return found
 
         with translated(self.location):
@@ -169,7 +180,7 @@ class SqliteStorage(Storage):
             for change in changes:
                 stored = self._catalog.table(database, change.table)
                 if isinstance(change, Put):
-                    database.executemany(stored.put, stored.codec.encode(change.records))
+                    database.executemany(stored.put, stored.encoder.encode(change.records))
                 else:
                     database.executemany(stored.delete, [(key,) for key in change.keys])
 
@@ -181,39 +192,57 @@ class SqliteStorage(Storage):
         with translated(self.location):
             await self._writer.run(work)
 
-    async def query(self, query: Query) -> AsyncIterator[Record]:
-        """Yield the records that match, from one snapshot."""
+    def query(self, query: Query) -> AsyncIterator[Record]:
+        """Yield the records that match."""
+        return self._records(Scan(self._catalog, partial(of_query, query)))
+
+    def select(self, selection: Selection) -> AsyncIterator[Record]:
+        """Yield the records of a whole question."""
+        return self._records(answer(self._catalog, selection))
+
+    async def _records(self, answer: Answer) -> AsyncIterator[Record]:
         with translated(self.location):
-            async with self._readers.lease() as connection:
-                scan = _Scan(self._catalog, query)
-                try:
-                    while not scan.finished:
-                        chunk = await connection.run(scan.next_chunk, interruptible=True)
-                        for record in chunk:
-                            yield record
-                finally:
-                    await _finish(scan, connection)
+            while not answer.finished:
+                for record in await self._lease(answer.next_chunk):
+                    yield record
 
     async def count(self, table: str, where: Expression = EVERYTHING) -> int:
         """Return how many records match."""
 
         def select(database: Database) -> int:
-            parameters: _render.Parameters = []
-            stored = self._catalog.table(database, table)
-            condition = _render.render(where, parameters)
-            sql = f"SELECT count(*) {stored.from_sql} WHERE {condition}"
-            (number,) = database.execute(sql, parameters).fetchone()
+            scope = _render.Scope.of(self._catalog.tables(database), table)
+            condition = _render.render(where, scope)
+            sql = f"SELECT count(*) FROM {scope.source().from_sql} WHERE {condition}"  # noqa: S608  values are bound
+            (number,) = database.execute(sql, scope.parameters.values).fetchone()
             return int(number)
 
         with translated(self.location):
-            async with self._readers.lease() as connection:
-                return await connection.run(
-                    lambda database: in_transaction(database, "BEGIN", select), interruptible=True
-                )
+            return await self._lease(select)
+
+    async def _lease(self, work: Callable[[Database], T]) -> T:
+        """Run what may take long in a transaction, on a connection that nobody waits for."""
+        async with self._readers.lease() as connection:
+            return await connection.run(
+                lambda database: in_transaction(database, "BEGIN", work), interruptible=True
+            )
 
     def runs(self, expression: Expression) -> bool:
         """Tell whether the SQL would say exactly this."""
-        return _render.is_understood(expression)
+        return is_understood(expression, self._catalog.known)
+
+    def runs_selection(self, selection: Selection) -> bool:
+        """Tell whether the SQL would say exactly this, joins and aggregates included."""
+        return is_answered(selection, self._catalog.known)
+
+    async def explain(self, query: Query | Selection) -> Sequence[str]:
+        """Return the SQL, and then SQLite's plan for it; values that are bound stay out."""
+
+        def plan(database: Database) -> Sequence[str]:
+            asked = asked_of(query, self._catalog.tables(database))
+            return (asked.sql, *asked.plan(database))
+
+        with translated(self.location):
+            return await self._lease(plan)
 
     async def size(self) -> int:
         """Return the bytes of the file and its write-ahead log."""
@@ -221,61 +250,9 @@ class SqliteStorage(Storage):
         return sum(path.stat().st_size for path in (self._path, log) if path.exists())
 
 
-class _Scan:
-    """A query on its way through a connection, in one read transaction from first to last row."""
-
-    def __init__(self, catalog: _layouts.Catalog, query: Query) -> None:
-        self.finished = False
-        self._catalog = catalog
-        self._query = query
-        self._stored: _layouts.StoredTable | None = None
-        self._rows: Cursor | None = None
-
-    def next_chunk(self, database: Database) -> Sequence[Record]:
-        """Return the next records; the last of them end the transaction."""
-        try:
-            stored, rows = self._started(database)
-            chunk = stored.codec.decode(rows.fetchmany(_CHUNK))
-        except BaseException:
-            self.finish(database)
-            raise
-        if len(chunk) < _CHUNK:
-            self.finish(database)
-        return chunk
-
-    def finish(self, database: Database) -> None:
-        """Give the snapshot up."""
-        self.finished = True
-        if self._rows is not None:
-            self._rows.close()
-        roll_back(database)
-
-    def _started(self, database: Database) -> tuple[_layouts.StoredTable, Cursor]:
-        if self._rows is None or self._stored is None:
-            database.execute("BEGIN")
-            parameters: _render.Parameters = []
-            self._stored = self._catalog.table(database, self._query.table)
-            sql = _select(self._stored, self._query, parameters)
-            self._rows = database.execute(sql, parameters)
-        return self._stored, self._rows
-
-
-def _select(stored: _layouts.StoredTable, query: Query, parameters: _render.Parameters) -> str:
-    condition = _render.render(query.where, parameters)
-    order = [_render.order(order) for order in query.order]
-    order.append(stored.key_sql)  # exactly: keys that differ in case are two keys
-    sql = f"{stored.select} WHERE {condition} ORDER BY {', '.join(order)}"
-    if query.limit is None:
-        return sql
-    parameters.append(query.limit)
-    return f"{sql} LIMIT ?"
-
-
-async def _finish(scan: _Scan, connection: Connection) -> None:
-    """End a query that its caller left; a storage closed meanwhile has ended it."""
-    if scan.finished or connection.closed:
-        return
-    await connection.run(scan.finish)
+def _upgrade(database: Database) -> None:
+    _file.upgrade(database)
+    _layouts.renew_keys(database)
 
 
 def _prepare_writer(database: Database) -> None:

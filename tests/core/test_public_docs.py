@@ -32,6 +32,7 @@ MODULES = (
     "holdfast.testing",
     "holdfast.testing.simulation",
     "holdfast.values",
+    "holdfast_fetchxml",
     "holdfast_odata",
     "holdfast_policies",
     "holdfast_sqlite",

@@ -288,13 +288,15 @@ class Dataverse:
         cells = self._store.get(table, row_id.lower())
         return None if cells is None else Row(definition, cells)
 
-    def name_of(self, reference: Reference) -> str | None:
-        """Return the primary name of the row pointed to; None when it is gone or has none."""
-        row = self.find(reference.table, reference.id)
-        if row is None or row.definition.primary_name is None:
+    def name_of(self, user: User, reference: Reference) -> str | None:
+        """Return the primary name of the row pointed to, which need not be the user's to read.
+
+        None when it is gone, has none, or has one that is hidden from the user.
+        """
+        definition = self._table(reference.table)
+        if definition.primary_name in self.security.hidden(user, reference.table):
             return None
-        name = row[row.definition.primary_name]
-        return None if name is None else str(name)
+        return self.navigator.name_of(definition, reference.id)
 
     def children(self, relationship: RelationshipDefinition, row_id: str) -> list[Row]:
         """Return the rows that point to ``row_id`` through the relationship, by id."""
@@ -319,8 +321,17 @@ class Dataverse:
 
     def related(self, user: User, hop: Hop, row: Row) -> list[Row]:
         """Return the rows at the end of a hop that the user may read, by id, as they see them."""
-        found = self.navigator.follow(hop, row)
+        found = self.follow(user, hop, row)
         return [self._shown(user, one) for one in found if self.readable(user, one)]
+
+    def follow(self, user: User, hop: Hop, row: Row) -> list[Row]:
+        """Return the rows at the end of a hop, by id; none along a lookup that the user can't see.
+
+        Which of them the user may read is the caller's to find out.
+        """
+        if hop.hidden(lambda table: self.security.hidden(user, table)):
+            return []
+        return self.navigator.follow(hop, row)
 
     def query(self, user: User, query: Query) -> Answer:
         """Return one page of the rows that match and that the user may read."""

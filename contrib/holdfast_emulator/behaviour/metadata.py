@@ -156,6 +156,19 @@ class ColumnDefinition:
         """The name of its property in a row: ``_x_value`` for lookups."""
         return f"_{self.name}_value" if self.type is ColumnType.LOOKUP else self.name
 
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """The names of the columns that come and go with it, and show what is in it."""
+        match self.type:
+            case ColumnType.MONEY if self.base_of is None:
+                return (f"{self.name}_base",)
+            case ColumnType.FILE:
+                return (f"{self.name}_name",)
+            case ColumnType.IMAGE:
+                return tuple(f"{self.name}{end}" for end in ("id", "_timestamp", "_url"))
+            case _:
+                return ()
+
     @cached_property
     def by_value(self) -> Mapping[int, Option]:
         """The options by value."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from holdfast_emulator.behaviour.links import Links
-from holdfast_emulator.behaviour.metadata import Metadata
+from holdfast_emulator.behaviour.metadata import Metadata, TableDefinition
 from holdfast_emulator.behaviour.relationships import Direction, Hop, ManyToManyDefinition, hops_of
 from holdfast_emulator.behaviour.row import Row
 from holdfast_emulator.behaviour.rows import RowStore
@@ -23,6 +23,12 @@ class Navigator:
         """Return a row by its id."""
         cells = self.store.get(table, row_id.lower())
         return None if cells is None else Row(self.metadata.tables[table], cells)
+
+    def name_of(self, table: TableDefinition, row_id: str) -> str | None:
+        """Return the primary name of a row; None when it is gone or has none."""
+        row = self.find(table.name, row_id)
+        name = None if row is None or table.primary_name is None else row[table.primary_name]
+        return None if name is None else str(name)
 
     def follow(self, hop: Hop, row: Row) -> list[Row]:
         """Return the rows at the end of a hop, by id; one at most for a step to one."""

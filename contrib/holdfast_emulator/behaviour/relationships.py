@@ -6,6 +6,7 @@ case, as Dataverse does.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -105,6 +106,15 @@ class Hop:
     def single(self) -> bool:
         """Whether there is one row at its end, at most."""
         return self.direction is Direction.TO_ONE
+
+    def hidden(self, columns: Callable[[str], Container[str]]) -> bool:
+        """Tell whether the lookup that it goes along, one way or the other, is hidden.
+
+        :param columns: returns the hidden columns of a table
+        """
+        if self.direction is Direction.ACROSS:
+            return False
+        return self.near in columns(self.source) or self.far in columns(self.target)
 
 
 def hops_of(relationship: RelationshipDefinition | ManyToManyDefinition) -> tuple[Hop, Hop]:

@@ -176,20 +176,7 @@ def drop_column(draft: Draft, table: str, name: str) -> None:
     for one in list(draft.relationships.values()):
         if (one.referencing, one.referencing_attribute) == (table, name):
             del draft.relationships[one.schema_name]
-    _take_columns(draft, table, {name, *companions(column)})
-
-
-def companions(column: ColumnDefinition) -> tuple[str, ...]:
-    """Return the names of the columns that come and go with a column."""
-    match column.type:
-        case ColumnType.MONEY:
-            return (f"{column.name}_base",)
-        case ColumnType.FILE:
-            return (f"{column.name}_name",)
-        case ColumnType.IMAGE:
-            return tuple(f"{column.name}{end}" for end in ("id", "_timestamp", "_url"))
-        case _:
-            return ()
+    _take_columns(draft, table, {name, *column.companions})
 
 
 def is_custom(column: ColumnDefinition) -> bool:

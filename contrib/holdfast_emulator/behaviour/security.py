@@ -249,11 +249,14 @@ class Security:
         self.columns.restrict(user.id, table, column, CLOSED)
 
     def hidden(self, user: User, table: str) -> frozenset[str]:
-        """Return the columns of a table that ``user`` does not see."""
+        """Return the columns of a table that ``user`` does not see, and what is made of them."""
         secured = self.columns.secured(table)
         if not secured:
             return frozenset()
-        return frozenset(one for one in secured if not self.column(user, table, one).read)
+        hidden = {one for one in secured if not self.column(user, table, one).read}
+        known = self.directory.metadata.tables[table].by_name
+        made = {name for one in hidden if one in known for name in known[one].companions}
+        return frozenset(hidden | made.intersection(known))
 
     def column(self, user: User, table: str, column: str) -> ColumnAccess:
         """Return what a user may do with a column."""

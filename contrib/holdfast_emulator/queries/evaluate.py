@@ -15,7 +15,6 @@ from typing import TypeAlias, TypeVar, assert_never
 
 from holdfast.values import Cell
 from holdfast_emulator.behaviour.faults import BAD_QUERY, DataverseFault
-from holdfast_emulator.behaviour.relationships import Direction
 from holdfast_emulator.behaviour.row import Cells, Row
 from holdfast_emulator.queries.conditions import (
     All,
@@ -150,9 +149,8 @@ def _related(condition: Related, scope: Scope[AtHand], asking: Asking) -> Callab
     hop = condition.hop
     row_of, follow, readable = scope.row(), asking.navigator.follow, asking.readable
     target = asking.navigator.metadata.tables[hop.target]
-    near = hop.near if hop.direction is Direction.TO_ONE else None
-    far = hop.far if hop.direction is Direction.TO_MANY else None
-    if near in asking.hidden(hop.source) or far in asking.hidden(hop.target):
+    asking.admit(target)
+    if hop.hidden(asking.hidden):
         return lambda _: False
     inner: Callable[[Cells], bool] = matcher(condition.where, TableScope(target, asking), asking)
 

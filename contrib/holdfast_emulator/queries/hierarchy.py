@@ -32,6 +32,8 @@ def relatives(
     :raises DataverseFault: the column leads to no table that has a hierarchy
     """
     hierarchy = _hierarchy(table, column, asking.navigator)
+    if hierarchy.referencing_attribute in asking.hidden(hierarchy.referencing):
+        return frozenset({row_id} if operator in _SELF else ())
     follow = _up if operator in _UPWARD else _down
     found = _closure(row_id, lambda at: follow(asking.navigator, hierarchy, at))
     return found | {row_id} if operator in _SELF else found

@@ -30,12 +30,17 @@ def _nothing(_: str) -> frozenset[str]:
     return frozenset()
 
 
+def _anything(_: TableDefinition) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """The circumstances of one question.
 
     :param now: an aware datetime, the same for the whole question
     :param readable: tells whether the user may read a row
+    :param admit: refuses a table that the user may not read at all
     :param hidden: returns the columns of a table that the user does not see
     :param teams: returns the ids of the teams that a user is in
     :param zone: the time zone that days begin and end in
@@ -46,6 +51,7 @@ class Asking:
     now: datetime
     navigator: Navigator
     readable: Callable[[Row], bool]
+    admit: Callable[[TableDefinition], None] = _anything
     hidden: Callable[[str], frozenset[str]] = _nothing
     teams: Callable[[str], frozenset[str]] = _nothing
     zone: tzinfo = UTC
@@ -106,8 +112,13 @@ class TableScope:
 def follower(
     table: TableDefinition, via: Sequence[Hop], asking: Asking
 ) -> Callable[[Cells], Row | None]:
-    """Return how to get from a row's cells to the readable row at the end of steps to one."""
-    if any(hop.near in asking.hidden(hop.source) for hop in via):
+    """Return how to get from a row's cells to the readable row at the end of steps to one.
+
+    :raises DataverseFault: the user may not read one of the tables at all
+    """
+    for hop in via:
+        asking.admit(asking.navigator.metadata.tables[hop.target])
+    if any(hop.hidden(asking.hidden) for hop in via):
         return lambda _: None
     navigator, readable = asking.navigator, asking.readable
     known: dict[tuple[int, str, Cell], Row | None] = {}
@@ -166,7 +177,6 @@ def label_reader(
         }
         return lambda cells: labels.get(cells[at])
     beside = table.positions.get(column.table_field or "")
-    navigator = asking.navigator
     known: dict[tuple[str, Cell], Cell] = {}
 
     def name(cells: Cells) -> Cell:
@@ -176,19 +186,19 @@ def label_reader(
         target = column.targets[0] if beside is None else str(cells[beside])
         key = (target, row_id)
         if key not in known:
-            known[key] = name_of(navigator, target, str(row_id))
+            known[key] = name_of(asking, target, str(row_id))
         return known[key]
 
     return name
 
 
-def name_of(navigator: Navigator, table: str, row_id: str) -> str | None:
-    """Return the primary name of a row, whoever asks: lookups show it to everybody."""
-    row = navigator.find(table, row_id)
-    if row is None or row.definition.primary_name is None:
+def name_of(asking: Asking, table: str, row_id: str) -> str | None:
+    """Return the primary name of a row, which lookups show to all who see that column."""
+    navigator = asking.navigator
+    definition = navigator.metadata.tables[table]
+    if definition.primary_name in asking.hidden(table):
         return None
-    name = row[row.definition.primary_name]
-    return None if name is None else str(name)
+    return navigator.name_of(definition, row_id)
 
 
 def _null(_: object) -> Cell:

@@ -11,7 +11,7 @@ from typing import Final
 from holdfast.values import Cell
 from holdfast_emulator.behaviour.navigation import Navigator
 from holdfast_emulator.behaviour.row import Row
-from holdfast_emulator.behaviour.security import Security, User
+from holdfast_emulator.behaviour.security import Privilege, Security, User
 from holdfast_emulator.behaviour.seed import Seed
 from holdfast_emulator.queries.fiscal import FiscalCalendar, FiscalPeriod
 from holdfast_emulator.queries.scope import Asking
@@ -44,6 +44,7 @@ def asking(
         now=now,
         navigator=navigator,
         readable=security.reader(user),
+        admit=lambda table: security.check(user, table, Privilege.READ),
         hidden=hidden,
         teams=teams,
         zone=_zone(_cell(own, "timezonecode")),

@@ -29,7 +29,6 @@ from holdfast_emulator.wire.calls import (
     adding,
     answer,
     bad_query,
-    refusal,
 )
 from holdfast_emulator.wire.custom_api import ApiService
 from holdfast_emulator.wire.environment import Environment
@@ -41,6 +40,7 @@ from holdfast_emulator.wire.operations import Invocation, Operation, Operations
 from holdfast_emulator.wire.options import parse_query, preferences
 from holdfast_emulator.wire.read import Reader
 from holdfast_emulator.wire.references import References
+from holdfast_emulator.wire.refusals import refused
 from holdfast_emulator.wire.sql import SqlService, asks_sql
 from holdfast_emulator.wire.urls import NAMESPACE, Segment, resolve, segments
 from holdfast_emulator.wire.write import RowService
@@ -113,14 +113,14 @@ class WebApi:
         try:
             reply = self._route(call)
         except Unsupported as fault:
-            unsupported, reply = fault.message, refusal(fault)
+            unsupported, reply = fault.message, refused(call, fault)
         except DataverseFault as fault:
-            reply = refusal(fault)
+            reply = refused(call, fault)
         except Interrupted:
             raise
         except Exception as broken:  # noqa: BLE001  a plug-in's, or a bug: undone and told
             _LOG.exception("an operation broke", extra={"event": "emulator.operation.broke"})
-            error, reply = repr(broken)[:1000], refusal(unexpected(broken))
+            error, reply = repr(broken)[:1000], refused(call, unexpected(broken))
         url = f"{call.path}?{call.query}" if call.query else call.path
         self.trace.append(
             Traced(

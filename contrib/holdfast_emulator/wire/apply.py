@@ -81,7 +81,7 @@ class ApplyReader:
             retrieval = replace(retrieval, plan=among(retrieval.plan, ids))
         found = retrieve(retrieval, asking, Window(AGGREGATE_LIMIT))
         prefer = preferences(call.headers.get("prefer", ""))
-        writer = RecordWriter(self.dataverse, retrieval, prefer)
+        writer = RecordWriter(self.dataverse, call.user, retrieval, prefer)
         body = head(self.dataverse, call, prefer, table.entity_set)
         body["value"] = [writer.write(record) for record in found.records]
         return annotated(body, prefer)

@@ -12,7 +12,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Final, TypeAlias
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from holdfast.schema import ColumnType, DateBehavior
 from holdfast.values import Cell
@@ -21,15 +21,19 @@ from holdfast_emulator.behaviour.row import Cells
 from holdfast_emulator.wire.formats import Format
 
 Fill: TypeAlias = Callable[[Sequence[Cells]], Iterable[object]]
-Convert: TypeAlias = Callable[[Cell], Cell]
-_MONEY_STEP: Final = Decimal("1e-10")
+Convert: TypeAlias = Callable[[Cell], object]
+#: So many decimal places a number is kept with, and shown with, zeros or not.
+_PLACES: Final = 10
 _EXACT: Final = Context(prec=60)
+#: Below the power of ten that this is, Python writes a number with an exponent.
+_SMALL: Final = -6
 
 
 def converter(column: ColumnDefinition) -> Convert | None:
     """Return what makes a cell of a column a JSON value; None where it is one already."""
-    if column.type is ColumnType.MONEY:
-        return _money
+    if column.type in _FIXED:
+        step = Decimal(1).scaleb(-max(column.precision or 0, _PLACES))
+        return partial(_fixed, step)
     if column.type is ColumnType.DATETIME and column.behavior is _WALL:
         return lambda cell: f"{cell}Z"  # not UTC, whatever the letter says
     return None
@@ -90,9 +94,12 @@ def of_target(
     return fill
 
 
-def _money(cell: Cell) -> Cell:
+def _fixed(step: Decimal, cell: Cell) -> object:
+    """Return a number with all its decimal places, and never with an exponent."""
     amount = cell if type(cell) is Decimal else Decimal(str(cell))
-    return _EXACT.quantize(amount, _MONEY_STEP)
+    shown = _EXACT.quantize(amount, step)
+    return shown if shown.adjusted() >= _SMALL else Raw(f"{shown:f}".encode())
 
 
+_FIXED: Final = frozenset({ColumnType.DECIMAL, ColumnType.MONEY})
 _WALL: Final = DateBehavior.TIME_ZONE_INDEPENDENT

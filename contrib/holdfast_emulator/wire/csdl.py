@@ -15,6 +15,7 @@ from holdfast.schema import ColumnType, DateBehavior
 from holdfast_emulator.behaviour.metadata import ColumnDefinition, Metadata, TableDefinition
 from holdfast_emulator.behaviour.relationships import Direction, Hop
 from holdfast_emulator.wire.calls import Call, Reply, Unsupported
+from holdfast_emulator.wire.keys import PRINCIPAL_KEY, PRINCIPALS, key_property
 from holdfast_emulator.wire.operations import Bound, Operation
 from holdfast_emulator.wire.options import parse_query
 from holdfast_emulator.wire.urls import Segment
@@ -93,6 +94,11 @@ class Csdl:
         names = ("Core", "Capabilities") if annotated else ()
         yield _HEAD.format(references="".join(_VOCABULARY.format(name=name) for name in names))
         yield '<EntityType Name="crmbaseentity" Abstract="true" />'
+        yield (
+            '<EntityType Name="principal" BaseType="mscrm.crmbaseentity">'
+            f'<Key><PropertyRef Name="{PRINCIPAL_KEY}" /></Key>'
+            f'<Property Name="{PRINCIPAL_KEY}" Type="Edm.Guid" /></EntityType>'
+        )
         tables = [self.metadata.tables[name] for name in sorted(self.metadata.tables)]
         for table in tables:
             yield from self._entity_type(table, annotated=annotated)
@@ -117,8 +123,11 @@ class Csdl:
         yield f"</EntityContainer>{_TAIL}"
 
     def _entity_type(self, table: TableDefinition, *, annotated: bool) -> Iterator[str]:
-        yield f'<EntityType Name="{table.name}" BaseType="mscrm.crmbaseentity">'
-        yield f'<Key><PropertyRef Name="{table.primary_id}" /></Key>'
+        if table.name in PRINCIPALS:
+            yield f'<EntityType Name="{table.name}" BaseType="mscrm.principal">'
+        else:
+            yield f'<EntityType Name="{table.name}" BaseType="mscrm.crmbaseentity">'
+            yield f'<Key><PropertyRef Name="{table.primary_id}" /></Key>'
         for column in table.columns:
             if column.readable:
                 yield from _property(column, annotated=annotated)
@@ -141,13 +150,14 @@ class Csdl:
         kind = f"mscrm.{hop.target}"
         shared = [one for one in self.metadata.hops(table.name) if one.navigation == hop.navigation]
         if len(shared) > 1:  # owners of several tables: whatever they have in common
-            kind = "mscrm.crmbaseentity"
+            owners = all(one.target in PRINCIPALS for one in shared)
+            kind = "mscrm.principal" if owners else "mscrm.crmbaseentity"
             yield f'<NavigationProperty Name={name} Type="{kind}" Nullable="true" />'
             return
         yield f'<NavigationProperty Name={name} Type="{kind}" Nullable="true" Partner={partner}>'
         yield (
             f'<ReferentialConstraint Property="{column.wire_name}" '
-            f'ReferencedProperty="{target.primary_id}" /></NavigationProperty>'
+            f'ReferencedProperty="{key_property(target)}" /></NavigationProperty>'
         )
 
     def _entity_set(self, table: TableDefinition, *, annotated: bool) -> Iterator[str]:

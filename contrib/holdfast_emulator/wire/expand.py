@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from holdfast_emulator.behaviour.dataverse import Dataverse
 from holdfast_emulator.behaviour.faults import DataverseFault
 from holdfast_emulator.behaviour.row import PAGE_LIMIT, Row
-from holdfast_emulator.behaviour.security import User
+from holdfast_emulator.behaviour.security import Depth, Privilege, User
 from holdfast_emulator.queries.conditions import EVERY_ROW
 from holdfast_emulator.queries.evaluate import matcher
 from holdfast_emulator.queries.scope import Asking, TableScope
@@ -63,6 +63,16 @@ class Related:
     root: str
     budget: Budget
     _choosers: dict[int, Callable[[list[Row]], list[Row]]] = field(default_factory=dict)
+
+    def admit(self, expansion: Expansion) -> None:
+        """Refuse what leads to no table that the caller may read at all.
+
+        :raises DataverseFault: 403
+        """
+        security = self.dataverse.security
+        tables = [leg.shape.table for leg in expansion.legs]
+        if all(security.depth(self.user, table) is Depth.NONE for table in tables):
+            security.check(self.user, tables[0], Privilege.READ)
 
     def columns(
         self, expansion: Expansion, writers: Sequence[Writes], rows: Sequence[Row]

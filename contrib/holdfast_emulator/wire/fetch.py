@@ -95,7 +95,7 @@ class FetchReader:
         body = head(self.dataverse, call, prefer, _context(retrieval))
         body.update(_totals(found, prefer))
         body.update(_more(fetch, retrieval, found, prefer))
-        writer = RecordWriter(self.dataverse, retrieval, prefer)
+        writer = RecordWriter(self.dataverse, call.user, retrieval, prefer)
         body["value"] = [writer.write(record) for record in found.records]
         return annotated(body, prefer)
 
@@ -120,7 +120,7 @@ def head(dataverse: Dataverse, call: Call, prefer: Preferences, context: str) ->
 
 def annotated(body: Json, prefer: Preferences) -> Reply:
     """Return the reply, which says what of the preferences was applied: nothing but annotations."""
-    applied = replace(prefer, page_size=None, track_changes=False).applied()
+    applied = prefer.applied()
     reply = answer(body)
     return Reply(200, reply.body, {"Preference-Applied": applied} if applied else {})
 

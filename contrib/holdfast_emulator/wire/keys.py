@@ -22,6 +22,9 @@ from holdfast_emulator.wire.urls import Id, KeyValue, Named, Segment, is_guid, r
 #: What IIS refuses in a path, and what the double decoding of one does not survive.
 _DANGEROUS: Final = frozenset("/<>*%&:\\?+")
 _HARMLESS: Final = "='(),@;$!*-._~"
+#: Tables that inherit their key in the Web API, and what it is called there.
+PRINCIPALS: Final = frozenset({"systemuser", "team"})
+PRINCIPAL_KEY: Final = "ownerid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ class Place:
         return self.row_id
 
 
+def key_property(table: TableDefinition) -> str:
+    """Return what the primary key of a table is called in URLs."""
+    return PRINCIPAL_KEY if table.name in PRINCIPALS else table.primary_id
+
+
 def place_of(dataverse: Dataverse, table: TableDefinition, segment: Segment) -> Place:
     """Return the place that the key of a segment names.
 
@@ -56,8 +64,8 @@ def place_of(dataverse: Dataverse, table: TableDefinition, segment: Segment) -> 
     match segment.key:
         case Id(found):
             return Place(table, found, f"{table.entity_set}({found})")
-        case Named(named) if list(named) == [table.primary_id]:
-            row_id = named[table.primary_id]
+        case Named(named) if list(named) == [key_property(table)]:
+            row_id = named[key_property(table)]
             if isinstance(row_id, str) and is_guid(row_id):
                 return Place(table, row_id.lower(), f"{table.entity_set}({row_id.lower()})")
         case Named(named):

@@ -21,7 +21,7 @@ from holdfast_emulator.behaviour.faults import (
 from holdfast_emulator.behaviour.metadata import TableDefinition
 from holdfast_emulator.behaviour.relationships import Hop
 from holdfast_emulator.behaviour.row import Row
-from holdfast_emulator.wire.calls import Call, Reply, Unsupported, answer, bad_query
+from holdfast_emulator.wire.calls import Call, Reply, Unsupported, answer, bad_query, encode
 from holdfast_emulator.wire.keys import place_of
 from holdfast_emulator.wire.options import parse_query
 from holdfast_emulator.wire.read import Reader, Within
@@ -96,7 +96,7 @@ class Navigation:
         value = property_value(row, column)
         if value is None:
             return Reply(204)
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        text = value if isinstance(value, str) else encode(value).decode()
         return Reply(200, text.encode(), type=_TEXT)
 
     def _pointed(self, call: Call, row: Row, hops: Sequence[Hop]) -> Row | None:
@@ -116,7 +116,7 @@ class Navigation:
         """
         target = self.dataverse.metadata.tables[hop.target]
         row_id = place_of(self.dataverse, target, step).found()
-        if row_id not in {one.id for one in self.dataverse.navigator.follow(hop, row)}:
+        if row_id not in {one.id for one in self.dataverse.follow(call.user, hop, row)}:
             raise missing_row(target.name, row_id)
         return self.dataverse.retrieve(call.user, target.name, row_id)
 
@@ -124,7 +124,7 @@ class Navigation:
         target = self.dataverse.metadata.tables[hop.target]
         path = f"{row.definition.entity_set}({row.id})/{hop.navigation}"
         path = "/".join([path, *(one.name for one in rest)])
-        found = self.dataverse.navigator.follow(hop, row)
+        found = self.dataverse.follow(call.user, hop, row)
         within = Within(path, frozenset(one.id for one in found))
         match [one.name for one in rest]:
             case []:

@@ -50,16 +50,20 @@ class Preferences:
         """Tell whether an annotation is asked for, by name, by ``Ns.*`` or by ``*``."""
         return any(fnmatchcase(annotation, pattern) for pattern in self.annotations)
 
-    def applied(self) -> str:
-        """Return the value of ``Preference-Applied``: those that were honoured."""
+    def applied(self, *, paged: bool = False, tracked: bool = False) -> str:
+        """Return the value of ``Preference-Applied``: those that were honoured.
+
+        :param paged: whether the answer is a page of rows
+        :param tracked: whether it is one of a tracked read
+        """
         honoured = []
         if self.representation:
             honoured.append("return=representation")
         if self.annotations:
             honoured.append(f'odata.include-annotations="{",".join(self.annotations)}"')
-        if self.page_size is not None:
+        if paged and self.page_size is not None:
             honoured.append(f"odata.maxpagesize={self.page_size}")
-        if self.track_changes:
+        if tracked and self.track_changes:
             honoured.append("odata.track-changes")
         return ",".join(honoured)
 
@@ -209,7 +213,7 @@ def _parts(text: str) -> Iterator[str]:
 
 def _names(text: str) -> tuple[str, ...] | None:
     names = tuple(dict.fromkeys(_parts(text)))
-    return None if "*" in names else names
+    return None if not names or "*" in names else names
 
 
 def _sort(part: str) -> Sort:

@@ -81,14 +81,13 @@ class Reader:
 
         :raises DataverseFault: the options are not understood, or the rows are not to be read
         """
-        fetches = FetchReader(self.dataverse)
-        if fetches.serves(call):
-            return fetches.list(call, table, within.ids if within else None)
-        groups = ApplyReader(self.dataverse)
-        if groups.serves(call):
-            return groups.list(call, table, within.ids if within else None)
-        options = parse_query(call.query, _LIST)
         prefer = preferences(call.headers.get("prefer", ""))
+        for other in (FetchReader(self.dataverse), ApplyReader(self.dataverse)):
+            if other.serves(call):
+                if prefer.track_changes:
+                    raise Unsupported("change tracking of what is not a plain list of rows")
+                return other.list(call, table, within.ids if within else None)
+        options = parse_query(call.query, _LIST)
         cookie = None if options.skip_token is None else read_cookie(options.skip_token)
         shape = shape_of(self.dataverse, table, options.select, options.expand, prefer, many=True)
         request = _Listing(self.dataverse, call, table, options, prefer, shape, cookie, within)
@@ -191,7 +190,7 @@ class _Listing:
         body = self._head("/$delta" if self.options.delta_token is not None else "")
         body.update(self._track_link(page))
         body["value"] = [*self._rows(page.rows), *map(self._deleted, page.deleted)]
-        return self._reply(body)
+        return self._reply(body, tracked=True)
 
     def _track_link(self, page: ChangePage) -> Json:
         if page.next is None:
@@ -221,6 +220,7 @@ class _Listing:
             totals["@odata.count"] = found.count
         if self.prefer.wants(TOTAL_COUNT):
             totals[f"@{TOTAL_COUNT}"] = -1 if found.count is None else found.count
+        if self.prefer.wants(COUNT_EXCEEDED):
             totals[f"@{COUNT_EXCEEDED}"] = found.count_exceeded
         return totals
 
@@ -258,8 +258,8 @@ class _Listing:
         path = self.within.path if self.within else self.table.entity_set
         return f"{self.call.root}/{path}?{echo}{option}={value}"
 
-    def _reply(self, body: Json) -> Reply:
-        applied = self.prefer.applied()
+    def _reply(self, body: Json, *, tracked: bool = False) -> Reply:
+        applied = self.prefer.applied(paged=True, tracked=tracked)
         reply = answer(body)
         return Reply(200, reply.body, {"Preference-Applied": applied} if applied else {})
 

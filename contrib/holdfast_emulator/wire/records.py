@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from holdfast.values import Reference
 from holdfast_emulator.behaviour.dataverse import Dataverse
 from holdfast_emulator.behaviour.metadata import TableDefinition
+from holdfast_emulator.behaviour.security import User
 from holdfast_emulator.queries.outputs import Output, Record, Retrieval, Value
 from holdfast_emulator.wire.cells import converter
 from holdfast_emulator.wire.formats import formatter
@@ -28,6 +29,7 @@ class RecordWriter:
     """Writes the records of one answer; looks up each name once."""
 
     dataverse: Dataverse
+    user: User
     retrieval: Retrieval
     preferences: Preferences
     _names: dict[Reference, str | None] = field(default_factory=dict)
@@ -93,7 +95,7 @@ class RecordWriter:
 
     def _name(self, target: Reference) -> str | None:
         if target not in self._names:
-            self._names[target] = self.dataverse.name_of(target)
+            self._names[target] = self.dataverse.name_of(self.user, target)
         return self._names[target]
 
     def _navigation(self, column: str, target: str) -> str:

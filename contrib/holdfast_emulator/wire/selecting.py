@@ -18,6 +18,7 @@ from holdfast_emulator.queries.conditions import EVERY_ROW, Condition
 from holdfast_emulator.queries.odata import order_of, parse_filter
 from holdfast_emulator.queries.query import Order
 from holdfast_emulator.wire.calls import Unsupported, bad_query
+from holdfast_emulator.wire.keys import PRINCIPAL_KEY, PRINCIPALS
 from holdfast_emulator.wire.options import (
     MOST_EXPANSIONS,
     Expand,
@@ -25,9 +26,6 @@ from holdfast_emulator.wire.options import (
     too_many_links,
 )
 
-#: Tables that inherit their key in the Web API: it comes under this name, too.
-PRINCIPALS: Final = frozenset({"systemuser", "team"})
-PRINCIPAL_KEY: Final = "ownerid"
 _CURRENCY: Final = "transactioncurrencyid"
 
 

@@ -24,10 +24,9 @@ from holdfast_emulator.behaviour.security import User
 from holdfast_emulator.wire.cells import Fill, constant, converter, etags, labels, of_target, values
 from holdfast_emulator.wire.expand import Budget, Related
 from holdfast_emulator.wire.formats import formatter
+from holdfast_emulator.wire.keys import PRINCIPAL_KEY, PRINCIPALS
 from holdfast_emulator.wire.options import FORMATTED, LOOKUP_TABLE, NAVIGATION
 from holdfast_emulator.wire.selecting import (
-    PRINCIPAL_KEY,
-    PRINCIPALS,
     Expansion,
     Shape,
     find_column,
@@ -56,6 +55,7 @@ class RowWriter:
         budget: Budget | None = None,
     ) -> None:
         self._dataverse = dataverse
+        self._user = user
         self._table = shape.table
         self._shape = shape
         self._names: dict[tuple[str, str], str | None] = {}
@@ -64,6 +64,7 @@ class RowWriter:
         self._expansions: dict[str, tuple[Expansion, Sequence[RowWriter]]] = {}
         self._related = Related(dataverse, user, root, budget or Budget())
         for expansion in shape.expansions:
+            self._related.admit(expansion)
             writers = [
                 RowWriter(dataverse, user, leg.shape, root, self._related.budget)
                 for leg in expansion.legs
@@ -130,7 +131,7 @@ class RowWriter:
     def _name(self, table: str, row_id: str) -> str | None:
         target = table, row_id
         if target not in self._names:
-            self._names[target] = self._dataverse.name_of(Reference(table, row_id))
+            self._names[target] = self._dataverse.name_of(self._user, Reference(table, row_id))
         return self._names[target]
 
     def _navigation(self, column: str, target: str) -> str:
@@ -142,7 +143,7 @@ class RowWriter:
         return known[column, target]
 
 
-def property_value(row: Row, column: ColumnDefinition) -> Cell:
+def property_value(row: Row, column: ColumnDefinition) -> object:
     """Return the cell of a column as JSON has it."""
     cell = row.cells[row.definition.positions[column.name]]
     convert = converter(column)

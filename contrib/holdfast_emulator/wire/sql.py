@@ -47,6 +47,8 @@ class SqlService:
         """
         given = _options(call.query)
         prefer = preferences(call.headers.get("prefer", ""))
+        if prefer.track_changes:
+            raise Unsupported("change tracking of a statement")
         try:
             statement = read_statement(self.dataverse.metadata, given["sql"])
         except ImportError:
@@ -65,7 +67,7 @@ class SqlService:
         body["value"] = _rows(page, table, prefer)
         if page.more:
             body["@odata.nextLink"] = _link(call, table, number + 1, start + size)
-        applied = prefer.applied()
+        applied = prefer.applied(paged=True)
         return answer(body, 200, **({"Preference-Applied": applied} if applied else {}))
 
 

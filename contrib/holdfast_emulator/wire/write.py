@@ -164,7 +164,8 @@ class RowService:
         prefer = preferences(call.headers.get("prefer", ""))
         options = self._options(call)
         if prefer.representation:
-            shape_of(self.dataverse, table, options.select, options.expand, prefer)
+            shape = shape_of(self.dataverse, table, options.select, options.expand, prefer)
+            RowWriter(self.dataverse, call.user, shape, call.root)  # refuses what it can't expand
         return Payload(self.dataverse, table, call.references).read(call.json())
 
     def _written(self, call: Call, row: Row, *, created: bool, url: str | None = None) -> Reply:

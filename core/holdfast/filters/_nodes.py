@@ -37,9 +37,13 @@ class ColumnRef:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A cell of the kind that it is compared with."""
+    """A cell of the kind that it is compared with.
+
+    :param local: a time without a zone, read off the clock of who asks; unsettled
+    """
 
     cell: Cell
+    local: bool = False
 
 
 Operand: TypeAlias = ColumnRef | Literal

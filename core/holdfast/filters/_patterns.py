@@ -25,6 +25,12 @@ def like_regex(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?s:{first}{groups}{tail})\Z")
 
 
+def like_pieces(pattern: str) -> list[str] | None:
+    """Return the texts between the ``%`` of a folded pattern; None where it has other wildcards."""
+    folded = fold(pattern)
+    return None if "_" in folded or "[" in folded else folded.split("%")
+
+
 _TOKEN: Final = re.compile(r"\[\^?\]?[^\]]*\]|.", re.DOTALL)
 
 

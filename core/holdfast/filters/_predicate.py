@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
+from holdfast.filters._compiled import Leaf, Source
 from holdfast.filters._nodes import (
     And,
     Call,
@@ -28,7 +27,7 @@ from holdfast.filters._nodes import (
     Or,
     Related,
 )
-from holdfast.filters._patterns import like_regex
+from holdfast.filters._patterns import like_pieces, like_regex
 from holdfast.filters._periods import IN_FISCAL_PERIOD, in_fiscal_period
 from holdfast.folding import fold
 from holdfast.schema import Kind
@@ -62,14 +61,15 @@ def comparable(kind: Kind, cell: Cell) -> Cell:
     return cell
 
 
-_OPERATORS: Final[Mapping[Comparison, Callable[..., bool]]] = {
-    Comparison.EQ: operator.eq,
-    Comparison.NE: operator.ne,
-    Comparison.GT: operator.gt,
-    Comparison.GE: operator.ge,
-    Comparison.LT: operator.lt,
-    Comparison.LE: operator.le,
+_OPERATORS: Final[Mapping[Comparison, str]] = {
+    Comparison.EQ: "==",
+    Comparison.NE: "!=",
+    Comparison.GT: ">",
+    Comparison.GE: ">=",
+    Comparison.LT: "<",
+    Comparison.LE: "<=",
 }
+_TEXTS: Final = frozenset({Kind.TEXT, Kind.KEY, Kind.DATETIME})
 
 
 def predicate(
@@ -86,48 +86,135 @@ def predicate(
     :raises KeyError: the expression reads a field, or calls a function, that is not there
     :raises ValueError: the expression is not settled, or asks about rows that nobody gave
     """
-    return _Compiler(functions or {}, related).compile(expression, positions)
+    return _Compiler(functions or {}, related).predicate(expression, positions)
 
 
 class _Compiler:
     def __init__(self, functions: Mapping[str, Function], related: RelatedRows | None) -> None:
         self._functions = {IN_FISCAL_PERIOD: in_fiscal_period, **functions}
         self._related = related
+        self._source = Source()
+        self._fold = self._source.name(fold)
 
-    def compile(self, expression: Expression, positions: Mapping[str, int]) -> Predicate:
+    def predicate(self, expression: Expression, positions: Mapping[str, int]) -> Predicate:
+        return self._source.compiled(self._function(expression, positions))
+
+    def _function(self, expression: Expression, positions: Mapping[str, int]) -> str:
+        """Write the function of an expression, and return its name."""
+        if isinstance(expression, And | Or) and len(expression.parts) != 1:
+            leaves = [self._leaf(part, positions) for part in expression.parts]
+            return self._source.joining(leaves, decisive=isinstance(expression, Or))
+        return self._source.returning(self._leaf(expression, positions))
+
+    def _leaf(self, expression: Expression, positions: Mapping[str, int]) -> Leaf:
         match expression:
-            case And(parts):
-                return _joined([self.compile(p, positions) for p in parts], decisive=False)
-            case Or(parts):
-                return _joined([self.compile(p, positions) for p in parts], decisive=True)
+            case And((part,)) | Or((part,)):
+                return self._leaf(part, positions)
+            case And() | Or():
+                return _answered(f"{self._function(expression, positions)}(row)")
             case Not(part):
-                return _invert(self.compile(part, positions))
+                return self._leaf(part, positions).inverted()
             case IsNull(column, negated):
-                at = positions[column.name]
-                return lambda row: (row[at] is None) is not negated
+                return Leaf(f"row[{positions[column.name]}] is None", negated=negated)
             case Compare():
-                return _compare(expression, positions)
-            case Like(column, pattern, negated):
-                return _like(positions[column.name], like_regex(pattern), negated=negated)
-            case In(column, cells, negated):
-                return _in(positions[column.name], column.kind, cells, negated=negated)
-            case HasOption(column, options, negated):
-                return _has_option(positions[column.name], options, negated=negated)
+                return self._compare(expression, positions)
+            case Like() | In() | HasOption():
+                return self._among(expression, positions)
             case Related():
-                return self._link(expression, positions)
+                return Leaf(f"{self._source.name(self._link(expression, positions))}(row)")
             case Call(name, operands):
-                return _call(self._functions[name], operands, positions)
+                return self._call(self._functions[name], operands, positions)
             case During() | IsCaller() | InHierarchy() | InState():
                 raise ValueError(f"{type(expression).__name__} must be settled before evaluation")
 
-    def _link(self, link: Related, positions: Mapping[str, int]) -> Predicate:
+    def _among(self, test: Like | In | HasOption, positions: Mapping[str, int]) -> Leaf:
+        column = test.column
+        cell = f"c{positions[column.name]}"
+        match test:
+            case Like(_, pattern):
+                holds = self._like(self._folded(cell, column.kind), pattern)
+            case In(_, cells):
+                wanted = (comparable(column.kind, known) for known in cells if known is not None)
+                form = self._comparable(cell, column.kind)
+                holds = f"{form} in {self._source.name(frozenset(wanted))}"
+            case HasOption(_, options):
+                selected = self._source.name(frozenset(map(str, options)))
+                holds = f'not {selected}.isdisjoint(str({cell}).split(","))'
+        at_null = True if test.negated else None
+        read = (_read(column, positions),)
+        return Leaf(holds, read, f"{cell} is None", at_null, negated=test.negated)
+
+    def _compare(self, expression: Compare, positions: Mapping[str, int]) -> Leaf:
+        sides = (expression.left, expression.right)
+        if any(isinstance(side, Literal) and side.local for side in sides):
+            raise ValueError("a local time must be settled before evaluation")
+        kind = next(side.kind for side in sides if isinstance(side, ColumnRef))
+        differ = expression.operator is Comparison.NE
+        read = tuple(_read(side, positions) for side in sides if isinstance(side, ColumnRef))
+        nulls = [
+            f"c{positions[side.name]} is None" for side in sides if isinstance(side, ColumnRef)
+        ]
+        if any(isinstance(side, Literal) and side.cell is None for side in sides):
+            return Leaf(nulls[0], read, negated=True) if differ else Leaf("None", null="True")
+        forms = [self._side(side, kind, positions) for side in sides]
+        test = f"{forms[0]} {_OPERATORS[expression.operator]} {forms[1]}"
+        null = " or ".join(nulls)
+        if not differ:
+            return Leaf(test, read, null)
+        if len(nulls) == 1:
+            return Leaf(test, read, null, at_null=True)
+        return Leaf(f"(({nulls[0]}) is not ({nulls[1]}) if {null} else {test})", read)
+
+    def _call(
+        self, function: Function, operands: Sequence[Operand], positions: Mapping[str, int]
+    ) -> Leaf:
+        read = tuple(_read(side, positions) for side in operands if isinstance(side, ColumnRef))
+        cells = []
+        for side in operands:
+            kind = side.kind if isinstance(side, ColumnRef) else Kind.KEY
+            form = self._side(side, kind, positions)
+            if isinstance(side, ColumnRef):
+                form = f"None if c{positions[side.name]} is None else {form}"
+            cells.append(form)
+        called = f"{self._source.name(function)}({', '.join(cells)})"
+        return _answered(called, read)
+
+    def _side(self, side: Operand, kind: Kind, positions: Mapping[str, int]) -> str:
+        if isinstance(side, ColumnRef):
+            return self._comparable(f"c{positions[side.name]}", kind)
+        return self._source.name(comparable(kind, side.cell))
+
+    def _comparable(self, cell: str, kind: Kind) -> str:
+        """Return what :func:`comparable` returns for a cell that is not null."""
+        if kind is Kind.TEXT:
+            return self._folded(cell, kind)
+        return f'{cell}.rstrip("Z")' if kind is Kind.DATETIME else cell
+
+    def _folded(self, cell: str, kind: Kind) -> str:
+        text = cell if kind in _TEXTS else f"str({cell})"
+        return f"{self._fold}({text})"
+
+    def _like(self, text: str, pattern: str) -> str:
+        match like_pieces(pattern):
+            case [piece]:
+                return f"{text} == {self._source.name(piece)}"
+            case [start, ""]:
+                return f"{text}.startswith({self._source.name(start)})"
+            case ["", end]:
+                return f"{text}.endswith({self._source.name(end)})"
+            case ["", piece, ""]:
+                return f"{self._source.name(piece)} in {text}"
+            case _:
+                return f"{self._source.name(like_regex(pattern).match)}({text}) is not None"
+
+    def _link(self, link: Related, positions: Mapping[str, int]) -> Callable[[Record], bool]:
         related = self._related
         if related is None:
             raise ValueError(f"nobody gave the rows of {link.table} that a filter asks about")
         at = positions[link.own.name]
-        test = self.compile(link.where, related.positions(link.table))
+        test = predicate(link.where, related.positions(link.table), self._functions, related)
 
-        def linked(row: Record) -> bool | None:
+        def linked(row: Record) -> bool:
             cell = row[at]
             if cell is None:
                 return False
@@ -137,97 +224,11 @@ class _Compiler:
         return linked
 
 
-def _joined(parts: Sequence[Predicate], *, decisive: bool) -> Predicate:
-    """Join by "and", where one false part decides, or by "or", where one true part does."""
-
-    def joined(row: Record) -> bool | None:
-        answer: bool | None = not decisive
-        for part in parts:
-            one = part(row)
-            if one is decisive:
-                return decisive
-            if one is None:
-                answer = None
-        return answer
-
-    return parts[0] if len(parts) == 1 else joined
+def _read(column: ColumnRef, positions: Mapping[str, int]) -> str:
+    at = int(positions[column.name])
+    return f"c{at} = row[{at}]"
 
 
-def _invert(part: Predicate) -> Predicate:
-    def inverse(row: Record) -> bool | None:
-        one = part(row)
-        return None if one is None else not one
-
-    return inverse
-
-
-def _compare(expression: Compare, positions: Mapping[str, int]) -> Predicate:
-    kind = next(
-        side.kind for side in (expression.left, expression.right) if isinstance(side, ColumnRef)
-    )
-    left = _reader(expression.left, kind, positions)
-    right = _reader(expression.right, kind, positions)
-    test = _OPERATORS[expression.operator]
-    negative = expression.operator is Comparison.NE
-
-    def compare(row: Record) -> bool | None:
-        one, other = left(row), right(row)
-        if one is None or other is None:
-            return (one is None) is not (other is None) if negative else None
-        return test(one, other)
-
-    return compare
-
-
-def _reader(side: Operand, kind: Kind, positions: Mapping[str, int]) -> Callable[[Record], Cell]:
-    if isinstance(side, Literal):
-        fixed = comparable(kind, side.cell)
-        return lambda _: fixed
-    at = positions[side.name]
-    if kind in (Kind.TEXT, Kind.DATETIME):
-        return lambda row: comparable(kind, row[at])
-    return lambda row: row[at]
-
-
-def _like(at: int, pattern: re.Pattern[str], *, negated: bool) -> Predicate:
-    def like(row: Record) -> bool | None:
-        cell = row[at]
-        if cell is None:
-            return True if negated else None
-        return (pattern.match(fold(str(cell))) is not None) is not negated
-
-    return like
-
-
-def _in(at: int, kind: Kind, cells: Sequence[Cell], *, negated: bool) -> Predicate:
-    wanted = frozenset(comparable(kind, cell) for cell in cells if cell is not None)
-
-    def among(row: Record) -> bool | None:
-        cell = comparable(kind, row[at])
-        if cell is None:
-            return True if negated else None
-        return (cell in wanted) is not negated
-
-    return among
-
-
-def _has_option(at: int, options: Sequence[int], *, negated: bool) -> Predicate:
-    wanted = frozenset(str(option) for option in options)
-
-    def has(row: Record) -> bool | None:
-        cell = row[at]
-        if cell is None:
-            return True if negated else None
-        return wanted.isdisjoint(str(cell).split(",")) is negated
-
-    return has
-
-
-def _call(
-    function: Function, operands: Sequence[Operand], positions: Mapping[str, int]
-) -> Predicate:
-    readers: list[Callable[[Record], Cell]] = []
-    for operand in operands:
-        kind = operand.kind if isinstance(operand, ColumnRef) else Kind.KEY
-        readers.append(_reader(operand, kind, positions))
-    return lambda row: function(*(read(row) for read in readers))
+def _answered(called: str, read: tuple[str, ...] = ()) -> Leaf:
+    """Return the test that another function answers, which may not know."""
+    return Leaf("answered", (*read, f"answered = {called}"), "answered is None")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from holdfast.filters._nodes import (
     And,
     Branch,
     Call,
+    ColumnRef,
     Compare,
     Comparison,
     During,
@@ -22,6 +24,7 @@ from holdfast.filters._nodes import (
     InState,
     IsCaller,
     Literal,
+    Operand,
     Period,
     Who,
     rebuild,
@@ -36,7 +39,7 @@ from holdfast.filters._periods import (
     zone_of,
 )
 from holdfast.model import CALENDAR_YEAR, Asking, Caller
-from holdfast.values import Cell
+from holdfast.values import Cell, instant_cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,10 @@ def trees(expression: Expression) -> frozenset[Tree]:
 def is_settled(expression: Expression) -> bool:
     """Tell whether nothing in the expression depends on who asks, when, or how a row stands."""
     unsettled = (During, IsCaller, InHierarchy, InState)
-    return not any(isinstance(node, unsettled) for node in walk(expression))
+    return not any(
+        isinstance(node, unsettled) or (isinstance(node, Compare) and _is_local(node))
+        for node in walk(expression)
+    )
 
 
 def settle(
@@ -78,12 +84,29 @@ def settle(
                 return _during(node, here)
             case IsCaller(column, who, negated):
                 return In(column, _caller_cells(who, caller), negated)
+            case Compare(operator, left, right) if _is_local(node):
+                return Compare(operator, _instant(left, here), _instant(right, here))
             case InHierarchy(column, negated=negated):
                 return In(column, tuple(sorted((found or {})[_tree(node)])), negated)
             case _:
                 return node
 
     return rebuild(expression, change)
+
+
+def _is_local(node: Compare) -> bool:
+    return any(isinstance(side, Literal) and side.local for side in (node.left, node.right))
+
+
+def _instant(side: Operand, here: Here) -> Operand:
+    """Return the instant of a local time; one outside the calendar is taken as UTC."""
+    if isinstance(side, ColumnRef) or not side.local:
+        return side
+    wall = datetime.fromisoformat(str(side.cell))
+    try:
+        return Literal(instant_cell(wall.replace(tzinfo=here.zone)))
+    except ValueError:
+        return Literal(instant_cell(wall))
 
 
 def _tree(node: InHierarchy) -> Tree:

@@ -240,7 +240,7 @@ def test_a_polymorphic_lookup_knows_its_table(org: Dataverse, ann: User) -> None
     changed = {"regardingobjectid": Reference("contact", contact.id)}
     task = org.update(ann, "task", task.id, changed)
     assert task["regardingobjectid"] == Reference("contact", contact.id)
-    assert org.name_of(Reference("contact", contact.id)) == "B"
+    assert org.name_of(org.system, Reference("contact", contact.id)) == "B"
     task = org.update(ann, "task", task.id, {"regardingobjectid": None})
     assert task["regardingobjectid"] is None
 
@@ -385,7 +385,7 @@ def test_a_user_without_rights_is_told_which_privilege_is_missing(
 
 def test_tokens_sign_users_in_and_out(org: Dataverse, ann: User) -> None:
     assert ann.name == "Ann Field"
-    assert org.name_of(Reference("systemuser", ann.id)) == "Ann Field"
+    assert org.name_of(org.system, Reference("systemuser", ann.id)) == "Ann Field"
     assert org.security.user_of("nobody") is None
     org.security.expel("demo-token")
     assert org.security.user_of("demo-token") is None
@@ -419,7 +419,7 @@ def test_a_member_of_a_team_reaches_its_rows(org: Dataverse, bo: User) -> None:
 
 
 def test_a_row_that_is_gone_has_no_name(org: Dataverse) -> None:
-    assert org.name_of(Reference("account", ID)) is None
+    assert org.name_of(org.system, Reference("account", ID)) is None
 
 
 def test_a_big_whole_number_must_fit_64_bits(org: Dataverse, ann: User) -> None:

@@ -37,6 +37,8 @@ PEOPLE = "contact_customer_accounts"
         (f"$expand={PEOPLE}($skip=2)", "$skip"),
         (f"$expand={PEOPLE}($search=x)", "$search"),
         (f"$expand={PEOPLE}($top=x)", "$top"),
+        (f"$expand={PEOPLE}($filter=lastname eq @n)&@n='x'", "'@n' cannot be used here"),
+        (f"$expand={PEOPLE}($orderby=@n)&@n=lastname", "@n"),
         (f"$expand={PEOPLE}($top=1;$top=2)", "more than once"),
         (f"$expand={PEOPLE},{PEOPLE}", "more than once"),
         ("$expand=primarycontactid/parentcustomerid_account", "multiple navigation properties"),

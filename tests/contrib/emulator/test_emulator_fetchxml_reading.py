@@ -178,6 +178,7 @@ def test_a_refusal_says_where(ask: Asker, xml: str, name: str) -> None:
         account(fetch="datasource='retained'"),
         account(fetch="min-active-row-version='true'"),
         account(condition("attribute='name' operator='eq' value='x' rowaggregate='CountChildren'")),
+        account(fetch="utc-offset='60'"),
     ],
 )
 def test_what_the_emulator_lacks_is_a_501(ask: Asker, xml: str) -> None:

@@ -213,3 +213,13 @@ async def test_many_are_upserted_by_key(client: Client) -> None:
     targets[1]["@odata.id"] = "accounts(accountnumber='missing')"
     answer = await client("POST", f"accounts/{CRM}.UpdateMultiple", {"Targets": targets})
     assert (answer.status, answer.code) == MISSING
+
+
+async def test_the_key_of_a_user_is_called_ownerid(client: Client) -> None:
+    user = (await client("GET", "WhoAmI")).json["UserId"]
+    for key in (user, f"ownerid={user}"):
+        found = await client("GET", f"systemusers({key})?$select=fullname")
+        assert found.json["systemuserid"] == found.json["ownerid"] == user
+    refused = await client("GET", f"systemusers(systemuserid={user})")
+    assert (refused.status, refused.code) == (400, "0x80060888")
+    assert "Microsoft.Dynamics.CRM.systemuser" in refused.json["error"]["message"]

@@ -54,6 +54,26 @@ async def test_every_property_of_a_row_is_declared(client: Client) -> None:
     assert {name for name in row if "@" not in name} == declared
 
 
+@pytest.mark.parametrize("name", ["systemuser", "team"])
+async def test_users_and_teams_inherit_their_key(client: Client, name: str) -> None:
+    schema = await document(client)
+    assert entity(schema, name).get("BaseType") == "mscrm.principal"
+    assert entity(schema, name).find(f"{EDM}Key") is None
+    principal = entity(schema, "principal")
+    key = principal.find(f"{EDM}Key/{EDM}PropertyRef")
+    declared = principal.find(f"{EDM}Property")
+    assert key is not None
+    assert declared is not None
+    assert key.get("Name") == declared.get("Name") == "ownerid"
+    owner = entity(schema, "account").find(f"{EDM}NavigationProperty[@Name='ownerid']")
+    assert owner is not None
+    assert owner.get("Type") == "mscrm.principal"
+    points = f"{EDM}NavigationProperty[@Name='createdby']/{EDM}ReferentialConstraint"
+    constraint = entity(schema, "account").find(points)
+    assert constraint is not None
+    assert constraint.get("ReferencedProperty") == "ownerid"
+
+
 async def test_navigation_properties_lead_there_and_back(client: Client) -> None:
     schema = await document(client)
     account = entity(schema, "account")

@@ -10,11 +10,13 @@ from functools import partial
 
 import pytest
 
+from contrib.emulator.conftest import Client
 from holdfast.values import Reference
 from holdfast_emulator import Dataverse
 from holdfast_emulator.behaviour.faults import DataverseFault
 from holdfast_emulator.behaviour.row import Row
 from holdfast_emulator.behaviour.security import ANY_TABLE, Depth, Privilege, User
+from support.fetching import Asker
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 DENIED = (403, "0x80040220")
@@ -46,8 +48,8 @@ class Tree:
 
 
 @pytest.fixture
-def org() -> Dataverse:
-    return Dataverse(clock=lambda: NOW)
+def org(dataverse: Dataverse) -> Dataverse:
+    return dataverse
 
 
 @pytest.fixture
@@ -118,6 +120,53 @@ def test_a_depth_for_any_table_holds_where_none_is_set(tree: Tree) -> None:
     org.security.limit(mate, "account", Depth.BASIC)
     assert tree.seen(mate) == ["Mia North"]
     refused(lambda: org.count(mate, "contact"), DENIED, "prvReadContact")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "$expand=primarycontactid",
+        "$expand=contact_customer_accounts($select=fullname)",
+        "$expand=parentaccountid($expand=primarycontactid)",
+        "$filter=primarycontactid/fullname eq 'X'",
+        "$filter=contact_customer_accounts/any()",
+        "$filter=not contact_customer_accounts/any(c:c/fullname eq 'X')",
+        "$filter=Account_Tasks/any(t:t/regardingobjectid_contact_task/fullname eq 'X')",
+        "$orderby=primarycontactid/fullname",
+        "$apply=groupby((primarycontactid/fullname))",
+        "$apply=groupby((primarycontactid/_parentcustomerid_value))",
+        "$apply=filter(contact_customer_accounts/any())/aggregate($count as n)",
+    ],
+)
+def test_no_query_leads_to_a_table_that_is_closed(tree: Tree, query: str) -> None:
+    name, _, text = query.partition("=")
+    ask = Asker(tree.org, "mate")
+    assert ask.get("accounts", **{f"_{name[1:]}": text}).status == 200
+    tree.org.security.limit(tree.mate, "contact", Depth.NONE)
+    said = ask.get("accounts", **{f"_{name[1:]}": text})
+    assert (said.status, said.code) == DENIED
+    assert "prvReadContact" in said.message
+
+
+async def test_a_row_is_not_made_when_it_cannot_be_shown(org: Dataverse, client: Client) -> None:
+    lead = org.add_user("Nils North", token="lead")
+    org.security.limit(lead, "contact", Depth.NONE)
+    made = await client(
+        *("POST", "accounts?$expand=primarycontactid", {"name": "A"}),
+        token="lead",
+        Prefer="return=representation",
+    )
+    assert (made.status, made.code) == DENIED
+    assert org.count(org.system, "account") == 0
+
+
+def test_one_open_table_is_enough_for_a_lookup_to_several(tree: Tree) -> None:
+    ask = Asker(tree.org, "mate")
+    tree.org.security.limit(tree.mate, "team", Depth.NONE)
+    owners = ask.get("accounts", _expand="ownerid").column("ownerid")
+    assert sum(one is not None for one in owners) == 4
+    tree.org.security.limit(tree.mate, "systemuser", Depth.NONE)
+    assert ask.get("accounts", _expand="ownerid").status == 403
 
 
 def test_rows_without_an_owner_are_all_there_or_not_at_all(tree: Tree) -> None:

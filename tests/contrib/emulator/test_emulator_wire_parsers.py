@@ -160,7 +160,7 @@ def test_preferences_come_joined_and_quoted() -> None:
     )
     assert found.wants("B.c")
     assert not found.wants("b")
-    assert found.applied() == (
-        'return=representation,odata.include-annotations="a,B.*",odata.maxpagesize=5000,'
-        "odata.track-changes"
-    )
+    always = 'return=representation,odata.include-annotations="a,B.*"'
+    assert found.applied() == always
+    assert found.applied(paged=True) == f"{always},odata.maxpagesize=5000"
+    assert found.applied(tracked=True) == f"{always},odata.track-changes"

@@ -115,6 +115,11 @@ async def test_counts_come_in_the_body_and_alone(client: Client) -> None:
     assert total not in answer.json
     annotated = await client("GET", "accounts", Prefer='odata.include-annotations="*"')
     assert annotated.json[total] == -1
+    exceeded = f"{total}limitexceeded"
+    only = await client(
+        "GET", "accounts?$count=true", Prefer=f'odata.include-annotations="{exceeded[1:]}"'
+    )
+    assert (total in only.json, only.json[exceeded]) == (False, False)
     alone = await client("GET", "accounts/$count")
     assert (alone.text, alone.headers["Content-Type"]) == ("\ufeff5", "text/plain")
     some = await client("GET", "accounts/$count?$filter=numberofemployees eq 1")

@@ -13,6 +13,33 @@ ID = "0a0a0a0a-0000-4000-8000-000000000001"
 MISSING = "0a0a0a0a-0000-4000-8000-00000000dead"
 
 
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [
+        ("0", "0.0000000000"),
+        ("-0", "0.0000000000"),
+        ("0.01", "0.0100000000"),
+        ("12.5", "12.5000000000"),
+        ("922337203685477", "922337203685477.0000000000"),
+    ],
+)
+async def test_a_number_has_all_its_decimal_places_and_no_exponent(
+    client: Client, amount: str, written: str
+) -> None:
+    made = await client(
+        "POST", "accounts", data=f'{{"accountid":"{ID}","revenue":{amount},"new_loyaltyscore":0}}'
+    )
+    assert made.status == 204, made.text
+    row = await client("GET", f"accounts({ID})")
+    assert f'"revenue":{written},' in row.text
+    assert '"new_loyaltyscore":0.0000000000,' in row.text
+    assert '"exchangerate":1.000000000000,' in row.text
+    assert (await client("GET", f"accounts({ID})/revenue")).text.endswith(f'"value":{written}}}')
+    assert (await client("GET", f"accounts({ID})/revenue/$value")).text == written
+    mean = await client("GET", "accounts?$apply=aggregate(revenue with average as mean)")
+    assert f'"mean":{written}' in mean.text
+
+
 async def test_a_create_answers_204_with_the_url_of_the_row(client: Client) -> None:
     made = await client("POST", "accounts", {"accountid": ID, "name": "Ærø Marine"})
     assert (made.status, made.text) == (204, "")
@@ -316,3 +343,41 @@ async def test_older_versions_are_answered_alike(client: Client) -> None:
         answer = await client("GET", f"{client.server.url}/api/data/{version}/WhoAmI")
         assert f"/api/data/{version}/" in answer.json["@odata.context"]
     assert (await client("GET", f"{client.server.url}/api/data/v8.2/WhoAmI")).status == 404
+
+
+CDS = "@Microsoft.PowerApps.CDS."
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("", set()),
+        ("OData.Community.Display.V1.*", set()),
+        ("Microsoft.PowerApps.CDS.HelpLink", {"HelpLink"}),
+        (
+            "Microsoft.PowerApps.CDS.ErrorDetails*",
+            {"ErrorDetails.OperationStatus", "ErrorDetails.SubErrorCode"},
+        ),
+        (
+            "*",
+            {
+                "ErrorDetails.OperationStatus",
+                "ErrorDetails.SubErrorCode",
+                "HelpLink",
+                "TraceText",
+                "InnerError.Message",
+            },
+        ),
+    ],
+)
+async def test_a_refusal_has_the_annotations_that_are_asked_for(
+    client: Client, wanted: str, said: set[str]
+) -> None:
+    prefer = {"Prefer": f'odata.include-annotations="{wanted}"'} if wanted else {}
+    missing = await client("GET", f"accounts({MISSING})", **prefer)
+    assert (missing.status, missing.code) == (404, "0x80040217")
+    error = missing.json["error"]
+    assert set(error) == {"code", "message"} | {CDS + name for name in said}
+    if wanted == "*":
+        assert error[f"{CDS}InnerError.Message"] == error["message"]
+        assert "80040217" in error[f"{CDS}HelpLink"]

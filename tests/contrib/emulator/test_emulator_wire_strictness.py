@@ -62,6 +62,27 @@ async def test_headers_that_would_change_the_answer_are_refused(
     assert (await client("GET", f"accounts({ID})")).json["name"] == "A"
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "fetchXml=<fetch><entity name='account'/></fetch>",
+        "$apply=aggregate($count as n)",
+        "sql=SELECT name FROM account",
+    ],
+)
+async def test_what_cannot_be_tracked_is_refused_and_never_said_to_be(
+    client: Client, query: str
+) -> None:
+    answer = await client("GET", f"accounts?{query}", Prefer="odata.track-changes")
+    assert answer.status == 501
+    row = await client("GET", f"accounts({ID})", Prefer="odata.track-changes,odata.maxpagesize=2")
+    assert (row.status, row.headers.get("Preference-Applied")) == (200, None)
+
+
+async def test_an_empty_select_selects_everything(client: Client) -> None:
+    assert (await client("GET", "accounts?$select=")).value[0]["name"] == "A"
+
+
 async def test_properties_and_references_obey_an_etag(client: Client) -> None:
     reference = {"@odata.id": f"contacts({ID})"}
     for method, target, body in (

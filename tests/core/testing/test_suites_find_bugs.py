@@ -69,12 +69,14 @@ class KeepsBooleansAsNumbers(MemoryStorage):
         return [tuple(map(number_of, record)) for record in await super().read(table, keys)]
 
 
-class QueriesWhatIsThereNow(MemoryStorage):
+class CountsItsWayThrough(MemoryStorage):
+    """Each part of an answer starts behind as many records as were read, whichever they are now."""
+
     async def query(self, query: Query) -> AsyncIterator[Record]:
-        keys = [record[0] async for record in super().query(query)]
-        for key in keys:
-            assert isinstance(key, str | int)
-            for record in await self.read(query.table, [key]):
+        seen = 0
+        while part := [record async for record in super().query(query)][seen : seen + 100]:
+            for record in part:
+                seen += 1
                 yield record
 
 
@@ -131,7 +133,7 @@ STORAGES: list[tuple[type[MemoryStorage], Callable[[Opener], Awaitable[None]]]] 
     (WritesRecordByRecord, suite.test_nobody_sees_half_a_write),
     (KeepsDecimalsAsFloats, lambda o: suite.test_every_cell_comes_back_as_it_was(o, Kind.DECIMAL)),
     (KeepsBooleansAsNumbers, lambda o: suite.test_every_cell_comes_back_as_it_was(o, Kind.BOOLEAN)),
-    (QueriesWhatIsThereNow, suite.test_an_open_query_does_not_hold_up_a_write),
+    (CountsItsWayThrough, suite.test_an_open_query_does_not_hold_up_a_write),
     (
         OrdersTextAsItIsSpelled,
         lambda o: suite.test_order_is_that_of_the_kind(o, Kind.TEXT, descending=False),

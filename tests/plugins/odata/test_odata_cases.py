@@ -28,14 +28,14 @@ T = ColumnType
 
 #: What a filter may say that this language does not; the phrase must be in the refusal.
 UNSUPPORTED = (
-    (re.compile(r"/(any|all)\("), "lambda '{}'"),
+    (re.compile(r"(\w+)/(?:any|all)\("), "no collection '{}'"),  # of single values
     (re.compile(r"((?:\w+\.)+\w+)\("), "function '{}'"),
     (re.compile(r"(?<![.\w])(\w+)\("), "function '{}'"),
     (re.compile(r" (in|has) "), "operator '{}'"),
     (re.compile(r"((?:\w+\.)+\w+)''"), "enumeration literal '{}'"),
     (re.compile(r"\b(?!eq|ne)(\w+)''"), "literal of type '{}'"),
     (re.compile(r"(@\w+)"), "parameter alias '{}'"),
-    (re.compile(r"\b(\w+(?:/\w+)+)"), "navigation path '{}'"),
+    (re.compile(r"\b(\w+)(?:/\w+)+"), "no navigation property '{}'"),
     (re.compile(r" (add|sub|mul|div|mod) "), "arithmetic '{}'"),
     (re.compile(r"(?:^| )(-)(?=[ (a-z])"), "arithmetic '{}'"),
     (re.compile(r"(-?INF|NaN)\b"), "number '{}'"),
@@ -49,8 +49,10 @@ SUPPORTED_CALLS = {
     "contains",
     "startswith",
     "endswith",
+    "Microsoft.Dynamics.CRM.Between",
     "Microsoft.Dynamics.CRM.In",
-    "Microsoft.Dynamics.CRM.NotIn",
+    "Microsoft.Dynamics.CRM.LastXHours",
+    "Microsoft.Dynamics.CRM.Today",
     "not",
     "and",
     "or",
@@ -149,6 +151,7 @@ ANYTHING = TableSchema(
         Column("a", T.INTEGER),
         Column("b", T.INTEGER),
         Column("x", T.STRING),
+        Column("createdon", T.DATETIME),
         Column("parentcustomerid", T.LOOKUP, targets=("account", "contact")),
     ),
 )

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 import holdfast_sqlite
 from holdfast.contracts import Layout, OpenMode, Put, Query, Storage
 from holdfast.errors import ReplicaTooNew, StorageError, StorageMissing
+from holdfast.filters import ColumnRef, Compare, Comparison, Literal
 from holdfast.schema import Field, Kind
 from holdfast_sqlite import (
     Connect,
@@ -29,6 +30,7 @@ from holdfast_sqlite import (
 )
 
 Open: TypeAlias = Callable[..., AbstractAsyncContextManager[Storage]]
+NAME: Final = ColumnRef("name", Kind.TEXT)
 APPLICATION_ID: Final = 0x686F6C64
 ACCOUNT: Final = Layout(
     "account",
@@ -89,6 +91,7 @@ async def test_the_file_reads_as_a_plain_one(open_sqlite: Open, path: Path) -> N
         ("modifiedon", "TEXT"),
         ("address1_latitude", "REAL"),
         ("_holdfast_version", "TEXT"),
+        ("_holdfast_sqlite_key_name", "TEXT"),
     ]
     assert look(path, "SELECT name, revenue, statecode FROM account") == [
         ("Fjord Marine", "12345678901.1234567891", 0)
@@ -109,14 +112,100 @@ async def test_the_schema_names_no_function_or_collation_of_ours(
     change(path, "INSERT INTO account (accountid, name) VALUES ('a2', 'Ø')", "REINDEX")
 
 
-async def test_indexes_are_built_where_sqlite_can_use_them(open_sqlite: Open, path: Path) -> None:
+INDEXES: Final = """
+    SELECT l.name, group_concat(coalesce(x.name, 'an expression'), ', ')
+    FROM sqlite_schema AS l, pragma_index_info(l.name) AS x
+    WHERE l.type = 'index' AND l.sql IS NOT NULL GROUP BY l.name ORDER BY l.name
+"""
+
+
+async def test_an_index_is_on_what_is_compared_and_then_on_the_key(
+    open_sqlite: Open, path: Path
+) -> None:
     await fill(open_sqlite)
-    indexes = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY 1"
-    assert look(path, indexes) == [("account.modifiedon",), ("account.statecode",)]
+    assert look(path, INDEXES) == [
+        ("account.modifiedon", "an expression, accountid"),
+        ("account.name", "_holdfast_sqlite_key_name, accountid"),
+        ("account.statecode", "statecode, accountid"),
+    ]
+    assert look(path, "SELECT name, key_column FROM _holdfast_sqlite_field WHERE indexed") == [
+        ("name", "_holdfast_sqlite_key_name"),
+        ("statecode", None),
+        ("modifiedon", None),
+    ]
+
+
+async def test_an_index_that_is_added_is_filled_and_one_that_goes_takes_its_column_along(
+    open_sqlite: Open, path: Path
+) -> None:
+    await fill(open_sqlite)
+    wanted = Layout("account", ACCOUNT.fields, ("name", "revenue"))
+    other = ("a2", "W/2", "ØRSTED", None, 0, None, None, None)
+    keys = (
+        "SELECT _holdfast_sqlite_key_name, _holdfast_sqlite_key_revenue FROM account "
+        "ORDER BY accountid"
+    )
     async with open_sqlite() as storage:
-        await storage.migrate([Layout("account", ACCOUNT.fields, ("name",))], version=8)
+        await storage.write([Put("account", [other])])
+        await storage.migrate([wanted], version=8)
+        assert look(path, keys) == [
+            ("fjord marine", "\u07db12345678901.1234567891"),
+            ("ørsted", None),
+        ]
+        await storage.write(
+            [Put("account", [(*other[:2], "Straße", Decimal("-1.50"), *other[4:])])]
+        )
+        assert look(path, keys)[1] == ("strasse", "\u07cf8.4~")
+        await storage.migrate([Layout("account", ACCOUNT.fields)], version=9)
+        assert await anext(storage.query(Query("account"))) == FJORD
+    assert look(path, INDEXES) == []
+    assert len(look(path, "PRAGMA table_info(account)")) == len(ACCOUNT.fields)
+
+
+def as_format_1(path: Path) -> None:
+    """Make the file what the first format was: indexes on the column alone, none on text."""
+    change(
+        path,
+        'DROP INDEX "account.name"',
+        'DROP INDEX "account.statecode"',
+        'CREATE INDEX "account.statecode" ON account (statecode)',
+        "ALTER TABLE account DROP COLUMN _holdfast_sqlite_key_name",
+        "ALTER TABLE _holdfast_sqlite_field DROP COLUMN key_column",
+        "ALTER TABLE _holdfast_sqlite_state DROP COLUMN unicode",
+        "PRAGMA user_version = 1",
+    )
+
+
+async def test_a_file_of_the_first_format_gets_its_keys_when_its_owner_opens_it(
+    open_sqlite: Open, path: Path
+) -> None:
+    await fill(open_sqlite)
+    as_format_1(path)
+    with pytest.raises(StorageError, match="its owner must open it first"):
+        async with open_sqlite(OpenMode.READER):
+            pass
+    async with open_sqlite() as storage:
+        assert await storage.version() == 7
         assert [record async for record in storage.query(Query("account"))] == [FJORD]
-    assert look(path, indexes) == []
+    assert look(path, "SELECT _holdfast_sqlite_key_name FROM account") == [("fjord marine",)]
+    assert ("account.statecode", "statecode, accountid") in look(path, INDEXES)
+
+
+async def test_keys_of_another_unicode_are_not_trusted_and_made_anew_by_the_owner(
+    open_sqlite: Open, path: Path
+) -> None:
+    await fill(open_sqlite)
+    change(
+        path,
+        "UPDATE _holdfast_sqlite_state SET unicode = '1.0'",
+        "UPDATE account SET _holdfast_sqlite_key_name = 'as folded long ago'",
+    )
+    named = Query("account", Compare(Comparison.EQ, NAME, Literal("FJORD MARINE")))
+    async with open_sqlite(OpenMode.READER) as reader:
+        assert [record async for record in reader.query(named)] == [FJORD]
+    async with open_sqlite() as storage:
+        assert [record async for record in storage.query(named)] == [FJORD]
+    assert look(path, "SELECT _holdfast_sqlite_key_name FROM account") == [("fjord marine",)]
 
 
 async def test_a_wrong_cell_is_refused_and_not_bent(open_sqlite: Open) -> None:

@@ -106,8 +106,8 @@ class _Reading:
         if root.tag != "fetch":
             raise bad_node(root.tag, "the document")
         marks = Marks(root, _FETCH)
-        for name in ("datasource", "min-active-row-version"):
-            if marks.text(name) not in (None, "false"):
+        for name in ("datasource", "min-active-row-version", "utc-offset"):
+            if marks.text(name) not in (None, "false", "0"):
                 raise NotOffered(f"the attribute {name} of fetch")
         for child in root.children:
             if child.tag != "entity":

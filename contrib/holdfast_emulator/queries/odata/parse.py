@@ -69,10 +69,11 @@ def parse_filter(
 ) -> Condition:
     """Parse a ``$filter`` over rows of a table.
 
-    :param aliases: what the parameter aliases of the request (``@p1``) stand for
+    :param aliases: what the parameter aliases of the request (``@p1``) stand for; None where there
+        can be none
     :raises DataverseFault: it is not understood, or Dataverse does not support it
     """
-    return _Parser(Words(text), metadata, aliases or {}).whole(table)
+    return _Parser(Words(text), metadata, aliases).whole(table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class _Around:
 class _Parser:
     words: Words
     metadata: Metadata
-    aliases: Mapping[str, str]
+    aliases: Mapping[str, str] | None
     depth: int = 0
     tests: int = 0
     lambdas: int = 0
@@ -281,8 +282,6 @@ class _Parser:
 
     def _alias(self, token: Token) -> Token:
         """Return the literal that an alias stands for; null when the request does not say."""
-        if token.text not in self.aliases:
-            return Token(Mark.NAME, _NULL, token.at)
         inner = _Parser(self._aliased(token), self.metadata, {})
         if not inner.words.now.is_literal:
             raise inner.words.error("a value")
@@ -291,6 +290,8 @@ class _Parser:
         return found
 
     def _aliased(self, token: Token) -> Words:
+        if self.aliases is None:
+            raise self._refused(f"The parameter alias '{token.text[:50]}' cannot be used here.")
         return Words(self.aliases.get(token.text, _NULL))
 
     def expect_end(self) -> None:

@@ -1,0 +1,1 @@
+"""Filters, schemas and rows made at random, to see whether everybody gives the same answer."""
