@@ -10,16 +10,28 @@ from pydantic import BaseModel
 
 from holdfast.contracts import Context, Transport
 from holdfast.errors import AccessDenied, ProtocolError, SignInNeeded, Throttled, Unreachable
-from holdfast.model import Caller, Capabilities, Connectivity, Outcome, Page, Record, Scope, Unit
+from holdfast.model import (
+    Caller,
+    Capabilities,
+    Connectivity,
+    Outcome,
+    Page,
+    Record,
+    Scope,
+    Unit,
+    View,
+)
 from holdfast.schema import TableSchema, is_identifier
 from holdfast_dataverse import _reading
 from holdfast_dataverse._answers import identity_of
+from holdfast_dataverse._fetchxml import ids_of, is_fetchxml
 from holdfast_dataverse._identity import WhoWeAre
 from holdfast_dataverse._metadata import ENTITY_SETS, entity_sets, questions, table_schema
 from holdfast_dataverse._pull import pull
 from holdfast_dataverse._push import Pusher
 from holdfast_dataverse._session import CaptivePortal, Session, open_session
 from holdfast_dataverse._settings import Settings as DataverseSettings
+from holdfast_dataverse._views import views
 
 #: The server takes a thousand operations in a batch.
 _TABLES_A_BATCH = 50
@@ -62,7 +74,7 @@ class DataverseTransport(Transport):
             atomic_units=True,
             page_size=self._settings.page_size,
             batch_size=1000,
-            filters=frozenset({"odata"}),
+            filters=frozenset({"odata", "fetchxml"}),
         )
 
     async def identity(self) -> Caller:
@@ -143,10 +155,19 @@ class DataverseTransport(Transport):
     async def list_ids(self, scope: Scope, condition: str | None) -> AsyncIterator[str]:
         """Yield the ids of the rows that match, ascending; all or nothing."""
         page_size = self._settings.page_size
+        if condition is not None and is_fetchxml(condition):
+            found = await ids_of(self._session, scope, condition, page_size=page_size)
+            for row_id in sorted(found):
+                yield row_id
+            return
         listed = _reading.list_ids(self._session, scope, condition, page_size=page_size)
         async with aclosing(listed):
             async for row_id in listed:
                 yield row_id
+
+    async def views(self, tables: Sequence[str]) -> list[View]:
+        """Return the views of these tables that everybody has, and those of the user."""
+        return await views(self._session, tables)
 
     async def _schemas(self, tables: Sequence[str], sets: Mapping[str, str]) -> list[TableSchema]:
         asked = [questions(table) for table in tables]
