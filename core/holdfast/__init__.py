@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from holdfast.hookspecs import hookimpl
     from holdfast.model import Row
     from holdfast.replica import Replica, open  # noqa: A004  holdfast.open, as files have it
-    from holdfast.table import Table
+    from holdfast.table import Rows, Table
     from holdfast.values import Reference
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Reference",
     "Replica",
     "Row",
+    "Rows",
     "Table",
     "hookimpl",
     "open",
@@ -46,6 +47,7 @@ _PLACES: Final = {
     "Reference": "values",
     "Replica": "replica",
     "Row": "model",
+    "Rows": "table",
     "Table": "table",
     "hookimpl": "hookspecs",
     "open": "replica",

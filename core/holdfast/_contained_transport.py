@@ -12,7 +12,17 @@ from typing import Any, TypeVar
 
 from holdfast._contained import contained
 from holdfast.contracts import Context, Transport
-from holdfast.model import Caller, Capabilities, Connectivity, Outcome, Page, Record, Scope, Unit
+from holdfast.model import (
+    Caller,
+    Capabilities,
+    Connectivity,
+    Outcome,
+    Page,
+    Record,
+    Scope,
+    Unit,
+    View,
+)
 from holdfast.schema import TableSchema
 
 T = TypeVar("T")
@@ -63,6 +73,10 @@ class ContainedTransport(Transport):
 
     def list_ids(self, scope: Scope, condition: str | None) -> AsyncIterator[str]:
         return self._stream("in list_ids", str, lambda: self._inner.list_ids(scope, condition))
+
+    async def views(self, tables: Sequence[str]) -> list[View]:
+        with contained(self._plugin, "in views"):
+            return await self._inner.views(tables)
 
     async def probe(self) -> Connectivity:
         with contained(self._plugin, "in probe"):

@@ -75,6 +75,7 @@ class Download:
         state = states.get(scope.name) or ScopeState(scope.name)
         if state.fingerprint != scope.fingerprint:
             state = await self._restart(scope, state)
+        await self._membership.ask(scope)
         try:
             state = await self._pages(scope, state, report)
         except CheckpointExpired:
@@ -82,7 +83,9 @@ class Download:
             await self._refresh()  # a void checkpoint may mean that the table has changed
             scope = self._engine.scope(scope.name)
             state = await self._restart(scope, state)
+            await self._membership.ask(scope)
             state = await self._pages(scope, state, report)
+        await self._membership.listed(scope, state, report)
         if state.membership_due:
             self._engine.links_noted.discard(scope.name)
             await self._membership.links(scope, state, report)

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+from pydantic import TypeAdapter
 
 from holdfast._events import Broadcast
 from holdfast._plan.rows import Author, RowState
+from holdfast._prepare import Preparation
+from holdfast._rules import Views
 from holdfast._scopes import TableScope
 from holdfast._setup import Setup
 from holdfast._store import Store, Writes
 from holdfast._tables import SCOPES
 from holdfast.contracts import Environment, Transport
 from holdfast.errors import NotDownloaded, StorageError, UnknownTable
-from holdfast.model import Scope
+from holdfast.model import Asking, Caller, Scope
 from holdfast.plugins import Plugins
 from holdfast.schema import TableSchema
 from holdfast.values import instant_cell
 
 T = TypeVar("T")
+#: Where the caller is noted, as the server described it last.
+CALLER: Final = "caller"
+#: Where the saved views are noted: texts by name by table.
+VIEWS: Final = "views"
+_CALLER: Final = TypeAdapter(Caller)
+
+
+def caller_text(caller: Caller) -> str:
+    """Return the text that is stored."""
+    return _CALLER.dump_json(caller).decode()
 
 
 @dataclass
@@ -50,6 +65,25 @@ class Engine:
     def now(self) -> str:
         """Return the time as a cell, in whole seconds."""
         return instant_cell(self.environment.clock.now().replace(microsecond=0))
+
+    def asking(self) -> Asking:
+        """Return who asks, as the server said last, and when: for one whole question."""
+        now = self.environment.clock.now()
+        known = self.meta.get(CALLER)
+        if known is not None:
+            return Asking(now, _CALLER.validate_json(known))
+        bare = "user" in self.meta  # a replica from before settings were kept
+        caller = Caller(self.meta["organization"], self.meta["user"]) if bare else None
+        return Asking(now, caller)
+
+    def preparation(self) -> Preparation:
+        """Return what makes expressions ready for a question that is asked now."""
+        return Preparation(self.store, self.asking(), self.plugins.functions)
+
+    def views(self) -> Views:
+        """Return the saved views of the kept tables, as the server described them last."""
+        views: dict[str, dict[str, str]] = json.loads(self.meta.get(VIEWS, "{}"))
+        return views
 
     def must_own(self) -> None:
         """Make sure that this process may write.
@@ -100,11 +134,12 @@ class Engine:
         """Return a settled row with the bits of its own filter as the server's values have them.
 
         Bits of related rules stay until the links are looked at again at the end of a download;
-        so a row created here does not vanish between its own settling and its parent's. Where there
-        are none, a row that the filter does not admit leaves now: no page may bring it again.
+        so a row created here does not vanish between its own settling and its parent's. So does the
+        bit of a filter that only the server can judge, until its next list. Where there are none, a
+        row that the filter does not admit leaves now: no page may bring it again.
         """
         scope = self.scopes.get(state.table)
-        if scope is None or state.dirty or state.remote is None:
+        if scope is None or scope.test is None or state.dirty or state.remote is None:
             return state
         cells = [state.remote.cells.get(f.name) for f in scope.schema.fields]
         own = scope.filter_bit if scope.test(cells) else 0

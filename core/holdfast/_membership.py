@@ -6,12 +6,13 @@ shrunken answer is a question, not an order to delete.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
 from holdfast._engine import Engine
+from holdfast._listing import Listing
 from holdfast._plan import rows
 from holdfast._plan.membership import difference
 from holdfast._plan.rows import RowState, image_of
@@ -44,11 +45,28 @@ class Membership:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._store = engine.store
+        self._listing = Listing(engine)
+        self._listed: dict[str, frozenset[str]] = {}
+
+    async def ask(self, scope: TableScope) -> None:
+        """Ask the server which rows belong, where a row alone does not tell; before any page comes.
+
+        :raises ProfileError: it cannot be asked
+        """
+        if scope.test is None:
+            here = {row_id async for row_id in self._marked(scope, scope.filter_bit)}
+            self._listed[scope.name] = await self._listing.ids(scope, here)
+
+    def _own_bit(self, scope: TableScope, record: Record) -> int:
+        if scope.test is None:
+            fits = str(record[0]) in self._listed.get(scope.name, ())
+        else:
+            fits = bool(scope.test(record))
+        return scope.filter_bit if fits else 0
 
     async def rules(self, scope: TableScope, records: Sequence[Record]) -> list[int]:
         """Return for each record the bits of the row rules that admit it."""
-        own = scope.filter_bit
-        rules = [own if own and scope.test(record) else 0 for record in records]
+        rules = [self._own_bit(scope, record) for record in records]
         for link in scope.links:
             ids = [str(record[0]) for record in records]
             pointed = await self._pointed(link, ids)
@@ -149,23 +167,39 @@ class Membership:
     async def links(self, scope: TableScope, state: ScopeState, report: TableReport) -> None:
         """Bring what kept rows of other tables point to; let go of what they no longer do."""
         for link in scope.links:
-            arrive: list[str] = []
-            leave: list[str] = []
-            async with (
-                aclosing(self._needed(link)) as needed,
-                aclosing(self._marked(scope, link)) as marked,
-            ):
-                async for row_id, wanted in difference(needed, marked):
-                    (arrive if wanted else leave).append(row_id)
-                    if len(arrive) >= CHUNK:
-                        await self._arrive(scope, state, link, arrive, report)
-                        arrive = []
-                    if len(leave) >= CHUNK:
-                        await self._leave(scope, link, leave)
-                        leave = []
-            await self._arrive(scope, state, link, arrive, report)
-            await self._leave(scope, link, leave)
+            async with aclosing(self._needed(link)) as needed:
+                await self._bring(scope, state, link.bit, needed, report)
         await self._evict(scope, report)
+
+    async def listed(self, scope: TableScope, state: ScopeState, report: TableReport) -> None:
+        """Bring what the server has listed and no page has brought; let go of what it has not."""
+        if scope.test is None:
+            ids = _each(sorted(self._listed.get(scope.name, ())))
+            await self._bring(scope, state, scope.filter_bit, ids, report)
+            await self._evict(scope, report)
+
+    async def _bring(
+        self,
+        scope: TableScope,
+        state: ScopeState,
+        bit: int,
+        needed: AsyncIterator[str],
+        report: TableReport,
+    ) -> None:
+        """Make the rows with a rule's bit those that are needed, given ascending."""
+        arrive: list[str] = []
+        leave: list[str] = []
+        async with aclosing(self._marked(scope, bit)) as marked:
+            async for row_id, wanted in difference(needed, marked):
+                (arrive if wanted else leave).append(row_id)
+                if len(arrive) >= CHUNK:
+                    await self._arrive(scope, state, bit, arrive, report)
+                    arrive = []
+                if len(leave) >= CHUNK:
+                    await self._leave(scope, bit, leave)
+                    leave = []
+        await self._arrive(scope, state, bit, arrive, report)
+        await self._leave(scope, bit, leave)
 
     async def _needed(self, link: Link) -> AsyncGenerator[str]:
         """Yield the ids that the link's source points to, ascending, repeated ones too."""
@@ -178,19 +212,19 @@ class Membership:
             async for record in records:
                 yield str(record[at])
 
-    async def _marked(self, scope: TableScope, link: Link) -> AsyncGenerator[str]:
-        """Yield the ids of the rows that have the link's bit, ascending."""
+    async def _marked(self, scope: TableScope, bit: int) -> AsyncGenerator[str]:
+        """Yield the ids of the rows that have a rule's bit, ascending."""
         at = len(scope.schema.fields) + 2  # behind version and generation
         async with aclosing(self._store.query(Query(scope.name))) as records:
             async for record in records:
-                if int(str(record[at] or 0)) & link.bit:
+                if int(str(record[at] or 0)) & bit:
                     yield str(record[0])
 
     async def _arrive(
         self,
         scope: TableScope,
         state: ScopeState,
-        link: Link,
+        bit: int,
         ids: Sequence[str],
         report: TableReport,
     ) -> None:
@@ -198,6 +232,10 @@ class Membership:
             return
         known = await self._store.rows(scope.schema, ids)
         missing = [row_id for row_id, row in known.items() if not _known(row)]
+        if scope.rule.match == "all":  # what another rule keeps out need not be fetched
+            for link in scope.links:
+                pointed = await self._pointed(link, missing)
+                missing = [row_id for row_id in missing if row_id in pointed]
         fetched = await self._fetched(scope, missing) if missing else {}
         async with self._store.lock:
             writes = Writes()
@@ -209,21 +247,18 @@ class Membership:
                     after = replace(after, rules=self._own_bit(scope, record))
                     report.received += 1
                 if _known(after):
-                    after = replace(after, rules=after.rules | link.bit)
+                    after = replace(after, rules=after.rules | bit)
                     writes.row(before, after, self._engine.now())
             await self._engine.links_due([scope.name], writes)
             await self._store.commit(writes)
 
-    def _own_bit(self, scope: TableScope, record: Record) -> int:
-        return scope.filter_bit if scope.filter_bit and scope.test(record) else 0
-
-    async def _leave(self, scope: TableScope, link: Link, ids: Sequence[str]) -> None:
+    async def _leave(self, scope: TableScope, bit: int, ids: Sequence[str]) -> None:
         if not ids:
             return
         async with self._store.lock:
             writes = Writes()
             for before in (await self._store.rows(scope.schema, ids)).values():
-                after = replace(before, rules=before.rules & ~link.bit)
+                after = replace(before, rules=before.rules & ~bit)
                 writes.row(before, after, self._engine.now())
             await self._store.commit(writes)
 
@@ -246,6 +281,11 @@ class Membership:
                 await self._engine.links_due([scope.name], writes)
                 await self._store.commit(writes)
             report.removed += len(leaving)
+
+
+async def _each(ids: Iterable[str]) -> AsyncGenerator[str]:
+    for row_id in ids:
+        yield row_id
 
 
 def _known(state: RowState) -> bool:

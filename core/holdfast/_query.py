@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import TypeAlias
 
 from holdfast.contracts import Order, Query, Storage
 from holdfast.errors import Problem, QueryError
 from holdfast.filters import EVERYTHING, And, Expression, Function, conjuncts, predicate
 from holdfast.model import Record
 from holdfast.schema import ColumnType, TableSchema
+
+Records: TypeAlias = AsyncGenerator[Record]
 
 
 def split(storage: Storage, expression: Expression) -> tuple[Expression, Expression]:
@@ -58,7 +61,7 @@ async def run(
     query: Query,
     positions: Mapping[str, int],
     functions: Mapping[str, Function] | None = None,
-) -> AsyncGenerator[Record]:
+) -> Records:
     """Yield the records that match; the limit is left to the storage only if it runs all of it."""
     pushed, left = split(storage, query.where)
     whole = left == EVERYTHING

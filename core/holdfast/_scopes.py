@@ -6,22 +6,31 @@ mistake at once.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from holdfast.errors import FilterError, PluginError, Problem, ProfileError
+from holdfast._prepare import needs_more_than_the_row
+from holdfast._rules import RowRules, Views, columns_elsewhere
+from holdfast.errors import Problem, ProfileError
 from holdfast.filters import EVERYTHING, Expression, Predicate, columns, predicate
 from holdfast.model import Op, Scope
 from holdfast.plugins import Plugins
 from holdfast.profile import Profile, TableRule
-from holdfast.schema import ColumnType, Relationship, TableSchema
+from holdfast.schema import ColumnType, Relationship, TableSchema, nearest
 
 #: Column names by table.
 Pinned: TypeAlias = Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the server said last of the profile's tables."""
+
+    schemas: Mapping[str, TableSchema]
+    views: Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,10 @@ class TableScope:
     filter: Expression
     filter_bit: int
     links: tuple[Link, ...]
-    test: Predicate
+    #: Whether a row belongs to the filter; None where a row alone does not decide that.
+    test: Predicate | None
+    #: The filter as it is written, by language; empty where no text says all of it.
+    written: Mapping[str, str]
     fingerprint: str
 
     @property
@@ -94,7 +106,7 @@ def pinned_columns(outbox: Iterable[Op]) -> dict[str, set[str]]:
 def bind(
     source: str,
     profile: Profile,
-    schemas: Mapping[str, TableSchema],
+    described: Described,
     plugins: Plugins,
     pinned: Pinned,
 ) -> dict[str, TableScope]:
@@ -103,7 +115,7 @@ def bind(
     :param pinned: columns that stay though nobody asks for them, since unsettled ops change them
     :raises ProfileError: with everything that the server does not have
     """
-    binder = _Binder(profile, schemas, plugins, pinned)
+    binder = _Binder(profile, described, plugins, pinned)
     scopes = binder.scopes()
     if binder.found:
         raise ProfileError(source, binder.found)
@@ -111,44 +123,68 @@ def bind(
 
 
 def bind_known(
-    profile: Profile, schemas: Mapping[str, TableSchema], plugins: Plugins, pinned: Pinned
+    profile: Profile, described: Described, plugins: Plugins, pinned: Pinned
 ) -> dict[str, TableScope]:
     """Return the scopes of those tables that fit what the server said last; the others wait."""
-    return _Binder(profile, schemas, plugins, pinned).scopes()
+    return _Binder(profile, described, plugins, pinned).scopes()
 
 
 def indexes(scopes: Mapping[str, TableScope]) -> dict[str, list[str]]:
-    """Return for each table the lookup columns that related rules search by."""
+    """Return for each table the columns to search by.
+
+    These are the profile's own, the primary name, the lookups and what the filter reads.
+    """
     found: dict[str, list[str]] = {}
-    for scope in scopes.values():
-        for link in scope.links:
-            found.setdefault(link.source, []).append(link.column)
-    return {table: sorted(set(columns)) for table, columns in found.items()}
+    for name, scope in scopes.items():
+        schema = scope.schema
+        lookups = {c.name for c in schema.columns if c.type is ColumnType.LOOKUP}
+        own = {schema.primary_name} if schema.primary_name else set()
+        wanted = {*scope.rule.indexes, *own, *lookups, *columns(scope.filter)}
+        found[name] = sorted(wanted - {schema.primary_id})
+    return found
 
 
 class _Binder:
     def __init__(
         self,
         profile: Profile,
-        schemas: Mapping[str, TableSchema],
+        described: Described,
         plugins: Plugins,
         pinned: Pinned,
     ) -> None:
         self._pinned = pinned
         self._profile = profile
-        self._schemas = schemas
+        schemas = self._schemas = described.schemas
         self._plugins = plugins
         self._kept = {rule.name for rule in profile.profile.tables}
         self._tables = {name: s for name, s in schemas.items() if name in self._kept}
         self.found: list[Problem] = []
+        self._rules = RowRules(self._tables, plugins, described.views, self._note)
+        self._filters: dict[str, Expression] = {}
 
     def scopes(self) -> dict[str, TableScope]:
         """Bind all that can be bound, each table behind those that point to it."""
-        scopes = [self._table(at, rule) for at, rule in enumerate(self._profile.profile.tables)]
+        rules = list(enumerate(self._profile.profile.tables))
+        wrong = [
+            self._compile(at, rule) for at, rule in rules
+        ]  # all: they read each other's tables
+        scopes = [self._table(at, rule, wrong[at]) for at, rule in rules]
         bound = {scope.name: scope for scope in scopes if scope is not None}
         return {name: bound[name] for name in self._order(bound)}
 
-    def _table(self, index: int, rule: TableRule) -> TableScope | None:
+    def _compile(self, index: int, rule: TableRule) -> list[Problem]:
+        """Compile the filter of one table; return what is wrong with it."""
+        schema = self._schemas.get(rule.name)
+        if schema is None:
+            return []
+        before = len(self.found)
+        key = f"profile.tables[{index}]"
+        self._filters[rule.name] = self._rules.expression(key, rule, schema)
+        wrong = self.found[before:]
+        del self.found[before:]
+        return wrong
+
+    def _table(self, index: int, rule: TableRule, wrong: Sequence[Problem]) -> TableScope | None:
         """Bind one table; None when something is wrong with it."""
         key = f"profile.tables[{index}]"
         schema = self._schemas.get(rule.name)
@@ -156,49 +192,58 @@ class _Binder:
             self._note(f"{key}.name", f"the server has no table {rule.name!r}")
             return None
         before = len(self.found)
-        self._check_columns(key, rule, schema)
-        filtered = self._filter(key, rule, schema)
+        self._check_columns(f"{key}.columns", rule.columns or (), schema)
+        self._check_columns(f"{key}.indexes", rule.indexes, schema)
+        self.found.extend(wrong)
         links = self._links(key, rule, schema)
         if len(self.found) > before:
             return None
-        return self._bound(rule, schema, filtered, links)
+        return self._bound(rule, schema, self._filters[rule.name], links)
 
     def _bound(
         self, rule: TableRule, schema: TableSchema, filtered: Expression, links: tuple[Link, ...]
     ) -> TableScope:
         asked = self._asked(rule, schema)
-        pinned = self._pinned.get(rule.name, ())
-        kept = schema.only({*asked, *columns(filtered), *self._pointing(rule.name), *pinned})
+        hidden = {*columns(filtered), *self._pointing(rule.name), *self._read_by_others(rule.name)}
+        kept = schema.only({*asked, *hidden, *rule.indexes, *self._pinned.get(rule.name, ())})
         visible = schema.only(asked)
-        scope = Scope(kept, self._names(kept))
+        test: Predicate | None = None
+        if not needs_more_than_the_row(filtered):
+            test = predicate(filtered, kept.positions, self._plugins.functions)
+        written = dict(
+            found
+            for language, text in (rule.filter or {}).items()
+            if (found := self._rules.written(language, text, rule.name))
+        )
         return TableScope(
             rule=rule,
-            scope=scope,
+            scope=Scope(kept, self._names(kept)),
             visible=visible,
             filter=filtered,
             filter_bit=0 if rule.rules == ("related",) else 1,
             links=links,
-            test=predicate(filtered, kept.positions, self._plugins.functions),
-            fingerprint=_fingerprint(rule, kept, links),
+            test=test,
+            written=written if set(rule.rules) <= {"custom", "related"} else {},
+            fingerprint=_fingerprint(rule, kept, links, written),
         )
 
     def _asked(self, rule: TableRule, schema: TableSchema) -> list[str]:
         asked = rule.columns or [column.name for column in schema.columns]
         return [*asked, *([schema.primary_name] if schema.primary_name else [])]
 
-    def _check_columns(self, key: str, rule: TableRule, schema: TableSchema) -> None:
-        for number, name in enumerate(rule.columns or ()):
+    def _check_columns(self, key: str, names: Sequence[str], schema: TableSchema) -> None:
+        for number, name in enumerate(names):
             if schema.column(name) is None:
-                hint = _nearest(name, schema.by_name)
-                self._note(f"{key}.columns[{number}]", f"{rule.name} has no column {name!r}{hint}")
+                hint = nearest(name, schema.by_name)
+                self._note(f"{key}[{number}]", f"{schema.name} has no column {name!r}{hint}")
 
-    def _filter(self, key: str, rule: TableRule, schema: TableSchema) -> Expression:
-        for language, text in (rule.filter or {}).items():
-            try:
-                return self._plugins.compile_filter(language, text, schema, self._tables)
-            except (FilterError, PluginError) as error:
-                self._note(f"{key}.filter.{language}", str(error))
-        return EVERYTHING
+    def _read_by_others(self, table: str) -> set[str]:
+        """Return the columns of a table that filters, its own or others', follow links to."""
+        return {
+            name
+            for filtered in self._filters.values()
+            for name in columns_elsewhere(filtered).get(table, ())
+        }
 
     def _links(self, key: str, rule: TableRule, schema: TableSchema) -> tuple[Link, ...]:
         known = {r.name: r for s in self._schemas.values() for r in s.relationships}
@@ -221,7 +266,7 @@ class _Binder:
     ) -> str | None:
         if relationship is None:
             usable = [r.name for r in known.values() if self._usable(schema, r)]
-            return f"no relationship {name!r} reaches {schema.name}{_nearest(name, usable)}"
+            return f"no relationship {name!r} reaches {schema.name}{nearest(name, usable)}"
         if relationship.referenced != schema.name:
             return (
                 f"{name} points from {relationship.referencing} to {relationship.referenced}; "
@@ -273,20 +318,14 @@ class _Binder:
         self.found.append(Problem(key, message))
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(names[:8])}" if names else ""
-
-
-def _fingerprint(rule: TableRule, schema: TableSchema, links: Sequence[Link]) -> str:
+def _fingerprint(
+    rule: TableRule, schema: TableSchema, links: Sequence[Link], written: Mapping[str, str]
+) -> str:
     """Return what a checkpoint is bound to besides the replica's user and server."""
     parts = (
         rule.rules,
         rule.match,
-        sorted((rule.filter or {}).items()),
+        sorted(written.items()),
         [(f.name, f.kind.value) for f in schema.fields],
         [link.relationship.name for link in links],
     )

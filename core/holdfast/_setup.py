@@ -44,6 +44,21 @@ class Setup:
             PLUGINS: self.profile.plugins,
         }
 
+    def speak(self, language: str) -> None:
+        """Load a filter language that a question is written in, if it is installed.
+
+        One that is not may still be a plugin's; if it is nobody's, compiling says so.
+
+        :raises ProfileError: it cannot be loaded, or its section of the profile has mistakes
+        """
+        if language in self.plugins.languages:
+            return
+        found: list[Problem] = []
+        loader = _Loader(found, self.plugins)
+        loader.language(self.profile, language)
+        if found:
+            raise ProfileError(self.source, found)
+
 
 def load(path: Path) -> Setup:
     """Read a profile from a file and load what it names.
@@ -83,10 +98,10 @@ def build(source: str, data: Mapping[str, Any], folder: Path) -> Setup:  # Any: 
 class _Loader:
     """Loads and registers one thing after the other, noting what is wrong with each."""
 
-    def __init__(self, found: list[Problem]) -> None:
+    def __init__(self, found: list[Problem], plugins: Plugins | None = None) -> None:
         self._found = found
         self._catalogue = Catalogue()
-        self.plugins = Plugins()
+        self.plugins = Plugins() if plugins is None else plugins
 
     def section(
         self, group: str, kind: type[Driver], section: object, key: str
@@ -107,17 +122,24 @@ class _Loader:
 
     def languages(self, profile: Profile) -> None:
         """Load the filter languages that are used, and the default one if it is installed."""
-        default = {profiles.DEFAULT_LANGUAGE} & set(self._catalogue.names(FILTERS))
-        for name in sorted({*profile.languages, *default}):
-            key = f"filters.{name}" if name in profile.filters else _used_in(profile, name)
-            driver = self._driver(FILTERS, name, FilterLanguage, key)
-            if driver is None:
-                continue
-            settings = self._settings(driver, profile.filters.get(name, {}), ["filters", name])
-            if settings is None:
-                continue
-            with self._noting(name, key):
-                self.plugins.use_language(name, driver(settings))
+        for name in sorted({*profile.languages, profiles.DEFAULT_LANGUAGE}):
+            self.language(profile, name)
+
+    def language(self, profile: Profile, name: str) -> None:
+        """Load a filter language if it is used or installed."""
+        if name in profile.languages or name in self._catalogue.names(FILTERS):
+            self._language(profile, name)
+
+    def _language(self, profile: Profile, name: str) -> None:
+        key = f"filters.{name}" if name in profile.filters else _used_in(profile, name)
+        driver = self._driver(FILTERS, name, FilterLanguage, key)
+        if driver is None:
+            return
+        settings = self._settings(driver, profile.filters.get(name, {}), ["filters", name])
+        if settings is None:
+            return
+        with self._noting(name, key):
+            self.plugins.use_language(name, driver(settings))
 
     def policies(self, profile: Profile) -> None:
         """Load the policies that tables use, each with its options."""
@@ -171,7 +193,8 @@ class _Loader:
 
 def _used_in(profile: Profile, language: str) -> str:
     for index, rule in enumerate(profile.profile.tables):
-        if language in (rule.filter or {}):
+        used = rule.filter or {}
+        if language in used or (language == profiles.VIEW_LANGUAGE and profiles.VIEW in used):
             return f"profile.tables[{index}].filter"
     return "filters"
 

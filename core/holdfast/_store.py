@@ -136,13 +136,18 @@ class Store:
 
     def query(self, query: Query) -> AsyncGenerator[Record]:
         """Yield the records that match; what the storage does not run is done here."""
-        return _query.run(self.storage, query, self._positions(query.table))
+        return _query.run(self.storage, query, self.positions(query.table))
 
     async def count(self, table: str, where: Expression = EVERYTHING) -> int:
         """Return how many records match."""
-        return await _query.count(self.storage, table, where, self._positions(table))
+        return await _query.count(self.storage, table, where, self.positions(table))
 
-    def _positions(self, table: str) -> Mapping[str, int]:
+    def keeps(self, table: str) -> bool:
+        """Tell whether rows of a table are stored here."""
+        return table in _SYSTEM or table in self.schemas
+
+    def positions(self, table: str) -> Mapping[str, int]:
+        """Return where each field stands in the stored records of a table."""
         layout = _SYSTEM.get(table) or row_layout(self.schemas[table])
         return {f.name: index for index, f in enumerate(layout.fields)}
 
@@ -159,7 +164,7 @@ class Store:
         known = self._last.get(table, 0)
         if known:
             return known
-        at = self._positions(table)[field.name]
+        at = self.positions(table)[field.name]
         greatest = Query(table, order=(Order(field, descending=True),), limit=1)
         numbers = [int(str(record[at] or 0)) async for record in self.query(greatest)]
         return max(numbers, default=0)

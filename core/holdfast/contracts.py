@@ -33,6 +33,7 @@ from holdfast.model import (
     Resolution,
     Scope,
     Unit,
+    View,
 )
 from holdfast.queries import Selection
 from holdfast.schema import Field, TableSchema
@@ -333,8 +334,13 @@ class Transport(Driver):
     def list_ids(self, scope: Scope, condition: str | None) -> AsyncIterator[str]:
         """Yield the ids of the rows that match, ascending.
 
-        :param condition: a filter in a language of ``capabilities().filters``; None for all rows
+        :param condition: a filter in a language of ``capabilities().filters``; None for all rows.
+            A transport that takes several tells them apart by the text: XML begins with ``<``
         """
+
+    async def views(self, tables: Sequence[str]) -> list[View]:  # noqa: ARG002  for those that have
+        """Return the queries that the server keeps for these tables; none where it keeps none."""
+        return []
 
     async def probe(self) -> Connectivity:
         """Find out cheaply whether the server answers, and as whom."""

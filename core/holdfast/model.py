@@ -24,10 +24,12 @@ class Row(Mapping[str, Value]):
     """One row as people see it: column names to values.
 
     ``version`` is the server's, None for a row that the server has not seen; ``pending`` tells that
-    it has changes which have not arrived there.
+    it has changes which have not arrived there. ``expanded`` has the rows that a question asked for
+    beside it, by navigation name: a row or None behind a lookup, a sequence of those that point
+    here.
     """
 
-    __slots__ = ("_cells", "_schema", "id", "pending", "version")
+    __slots__ = ("_cells", "_schema", "expanded", "id", "pending", "version")
 
     def __init__(
         self,
@@ -36,9 +38,11 @@ class Row(Mapping[str, Value]):
         *,
         version: str | None = None,
         pending: bool = False,
+        expanded: Mapping[str, Row | Sequence[Row] | None] | None = None,
     ) -> None:
         self._schema = schema
         self._cells = cells
+        self.expanded = expanded or {}
         self.id = str(cells[schema.primary_id])
         self.version = version
         self.pending = pending
@@ -65,6 +69,26 @@ class Row(Mapping[str, Value]):
 
     def __repr__(self) -> str:
         return f"<Row {self.table}({self.id})>"  # ids only: rows must not reach logs
+
+    def one(self, navigation: str) -> Row | None:
+        """Return the expanded row that a lookup points to; None where it is not here.
+
+        :raises KeyError: the question did not expand this, or it expands to several rows
+        """
+        found = self.expanded[navigation]
+        if found is None or isinstance(found, Row):
+            return found
+        raise KeyError(navigation)
+
+    def many(self, navigation: str) -> Sequence[Row]:
+        """Return the expanded rows that point here.
+
+        :raises KeyError: the question did not expand this, or it expands to one row
+        """
+        found = self.expanded[navigation]
+        if found is None or isinstance(found, Row):
+            raise KeyError(navigation)
+        return found
 
     def label(self, name: str) -> str | None:
         """Return what a person wants to read: an option's label, a looked-up row's name.
@@ -204,6 +228,20 @@ class Caller:
     time_zone: str = "UTC"
     fiscal: FiscalCalendar = CALENDAR_YEAR
     reports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A query that the server keeps under a name.
+
+    :param query: its text, in FetchXML
+    :param personal: whether the user keeps it alone
+    """
+
+    table: str
+    name: str
+    query: str
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

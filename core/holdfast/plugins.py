@@ -220,6 +220,11 @@ class Plugins:
         async with _entered(driver, opening) as transport:
             yield ContainedTransport(transport, driver)
 
+    @property
+    def languages(self) -> list[str]:
+        """The names of the filter languages in use."""
+        return sorted(self._languages)
+
     def compile_filter(
         self, language: str, source: str, schema: TableSchema, tables: Tables
     ) -> Expression:

@@ -37,8 +37,11 @@ _SHORTEST: Final = timedelta(minutes=5)
 _LONGEST: Final = timedelta(days=1)
 _INTERVAL: Final = re.compile(r"(\d+)([mhd])\Z")
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_ROWS: Final = ("all", "custom", "related")
-_ROWS_LATER: Final = ("mine", "team", "business-unit")
+_ROWS: Final = ("all", "custom", "related", "mine", "team", "business-unit")
+#: Stands for a language where a filter is the name of one of the server's saved views.
+VIEW: Final = "view"
+#: What saved views are written in.
+VIEW_LANGUAGE: Final = "fetchxml"
 
 
 def _interval(given: object) -> object:
@@ -52,8 +55,6 @@ def _interval(given: object) -> object:
 
 
 def _row_rule(given: object) -> object:
-    if given in _ROWS_LATER:
-        raise ValueError(f"{given!r} is not supported yet; allowed: {', '.join(_ROWS)}")
     if given not in _ROWS:
         raise ValueError(f"{given!r} is not known; allowed: {', '.join(_ROWS)}")
     return given
@@ -68,14 +69,15 @@ def _identifier(name: str) -> str:
 def _one_language(given: dict[str, str]) -> dict[str, str]:
     if len(given) != 1:
         raise ValueError('one filter in one language is wanted: { odata = "…" }')
-    if "view" in given:
-        raise ValueError('saved views are not supported yet; write { odata = "…" }')
     return given
 
 
 Interval = Annotated[timedelta, BeforeValidator(_interval)]
 Name = Annotated[str, AfterValidator(_identifier)]
-RowRule = Annotated[Literal["all", "custom", "related"], BeforeValidator(_row_rule)]
+RowRule = Annotated[
+    Literal["all", "custom", "related", "mine", "team", "business-unit"],
+    BeforeValidator(_row_rule),
+]
 
 
 class _Section(BaseModel):
@@ -94,7 +96,8 @@ class TableRule(_Section):
     """One table that is kept offline.
 
     ``rows`` says which: all of them, those that ``filter`` matches (``custom``), those that a kept
-    row of another table points to (``related``). ``match`` joins several rules.
+    row of another table points to (``related``), those of the user, of the user's teams or of the
+    user's business unit. ``match`` joins several rules.
     """
 
     name: Name
@@ -102,6 +105,7 @@ class TableRule(_Section):
     match: Literal["any", "all"] = "any"
     filter: Annotated[dict[str, str], AfterValidator(_one_language)] | None = None
     columns: tuple[Name, ...] | None = Field(default=None, min_length=1)
+    indexes: tuple[Name, ...] = ()
     related: tuple[str, ...] = ()
     resolver: str | ResolverSpec | None = None
     sync_interval: Interval | None = None
@@ -200,7 +204,8 @@ class Profile(_Section):
     @property
     def languages(self) -> tuple[str, ...]:
         """The filter languages that are used or configured, sorted."""
-        used = {language for rule in self.profile.tables for language in rule.filter or ()}
+        written = {language for rule in self.profile.tables for language in rule.filter or ()}
+        used = {VIEW_LANGUAGE if language == VIEW else language for language in written}
         return tuple(sorted(used | set(self.filters)))
 
 

@@ -7,8 +7,9 @@ run side by side, so a page is never older than what was settled before it was a
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,18 @@ from typing import Any, Final
 
 from holdfast import _setup
 from holdfast._download import OF_ONE_CALL, Download
-from holdfast._engine import Engine, moment, unbroken
+from holdfast._engine import CALLER, VIEWS, Engine, caller_text, moment, unbroken
+from holdfast._fetch import Answered, fetched
 from holdfast._issues import Issues
-from holdfast._scopes import Pinned, TableScope, bind, bind_known, indexes, pinned_columns
+from holdfast._scopes import (
+    Described,
+    Pinned,
+    TableScope,
+    bind,
+    bind_known,
+    indexes,
+    pinned_columns,
+)
 from holdfast._setup import Setup
 from holdfast._store import Store, Writes, equals
 from holdfast._system import system_environment
@@ -37,14 +47,16 @@ from holdfast.errors import (
     HoldfastError,
     NotDownloaded,
     PluginError,
+    Problem,
+    QueryError,
     ReplicaMismatch,
     ReplicaTooNew,
     TransportError,
     WorkingOffline,
 )
-from holdfast.model import Op
+from holdfast.model import Caller, Op, View
 from holdfast.profile import Profile, TableRule
-from holdfast.schema import TableSchema
+from holdfast.schema import TableSchema, nearest
 from holdfast.status import (
     Availability,
     Event,
@@ -89,6 +101,36 @@ class Replica:
         :raises NotDownloaded: the first download has not described it yet
         """
         return Table(self._engine, name)
+
+    def fetch(self, fetchxml: str) -> AsyncGenerator[Answered]:
+        """Yield what a FetchXML query answers, joins and aggregates included, from what is here.
+
+        Each record maps the names of its attributes, or their aliases, to values; what is null is
+        left out, as the server leaves it out.
+
+        :raises FilterError: the query does not parse
+        :raises QueryError: the storage in use does not answer such questions
+        """
+        return fetched(self._engine, fetchxml)
+
+    def views(self, table: str) -> list[str]:
+        """Return the names of the server's saved views of a table, sorted, as last downloaded.
+
+        :raises UnknownTable: the profile does not keep it
+        """
+        return sorted(self._engine.views().get(self._engine.scope(table).name, {}))
+
+    def view(self, table: str, name: str) -> AsyncGenerator[Answered]:
+        """Yield what a saved view of the server shows, from what is here.
+
+        :raises UnknownTable: the profile does not keep the table
+        :raises QueryError: the table has no such view, or the storage in use does not answer it
+        """
+        known = self._engine.views().get(self._engine.scope(table).name, {})
+        if name not in known:
+            missing = f"there is no saved view {name!r}{nearest(name, known)}"
+            raise QueryError(table, [Problem("view", missing)])
+        return fetched(self._engine, known[name])
 
     def installed(self) -> list[Installed]:
         """Return every installed plugin, and whether this replica uses it."""
@@ -197,9 +239,16 @@ class Replica:
                     f"user {known['user']} of {known['organization']}",
                     f"user {caller.user} of {caller.organization}",
                 )
-            return
-        await self._check_capabilities()
-        await self._note({"organization": caller.organization, "user": caller.user})
+        else:
+            await self._check_capabilities()
+        await self._remember(caller)
+
+    async def _remember(self, caller: Caller) -> None:
+        """Store who asks, so that "mine" and "today" mean the same without a network."""
+        known = {"organization": caller.organization, "user": caller.user}
+        known[CALLER] = caller_text(caller)
+        if self._engine.meta | known != self._engine.meta:
+            await self._note(known)
 
     async def _check_capabilities(self) -> None:
         can = await self._engine.transport.capabilities()
@@ -213,11 +262,23 @@ class Replica:
 
     async def _describe(self) -> None:
         """Read the tables' metadata, check the profile against it, and shape the storage."""
-        described = await self._engine.transport.schema(self.tables)
-        schemas = {schema.name: schema for schema in described}
-        source, plugins = self._engine.setup.source, self._engine.plugins
-        binding = partial(bind, source, self.profile, schemas, plugins)
-        await unbroken(_reshape(self._engine, binding, schemas))
+        engine = self._engine
+        schemas = {schema.name: schema for schema in await engine.transport.schema(self.tables)}
+        await self._note_views(await engine.transport.views(list(schemas)))
+        described = Described(schemas, engine.views())
+        source, plugins = engine.setup.source, engine.plugins
+        binding = partial(bind, source, self.profile, described, plugins)
+        await unbroken(_reshape(engine, binding, schemas))
+
+    async def _note_views(self, views: Sequence[View]) -> None:
+        texts: dict[str, dict[str, str]] = {}
+        for view in sorted(
+            views, key=lambda one: not one.personal
+        ):  # everybody's win over one's own
+            texts.setdefault(view.table, {})[view.name] = view.query
+        noted = json.dumps(texts, sort_keys=True, ensure_ascii=False)
+        if noted != self._engine.meta.get(VIEWS, "{}"):
+            await self._note({VIEWS: noted})
 
     async def _note(self, values: Mapping[str, str]) -> None:
         await unbroken(self._noted(values))
@@ -385,7 +446,8 @@ async def _use_known_scopes(engine: Engine) -> None:
     earlier process may have been killed between doing so and noting it.
     """
     store = engine.store
-    binding = partial(bind_known, engine.setup.profile, store.described, engine.plugins)
+    described = Described(store.described, engine.views())
+    binding = partial(bind_known, engine.setup.profile, described, engine.plugins)
     if engine.read_only:
         scopes = binding(pinned_columns(await store.outbox()))
         engine.scopes = {n: s for n, s in scopes.items() if store.schemas.get(n) == s.schema}

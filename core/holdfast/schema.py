@@ -6,6 +6,7 @@ for the target table and for the name of the row it points to; a file or image a
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,15 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 def is_identifier(name: str) -> bool:
     """Tell whether a table or column may be called so: letters, digits and ``_``, at most 128."""
     return _IDENTIFIER.match(name) is not None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return how a message about a wrong name ends: with the one that was meant, or with all."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names[:8])}" if names else ""
 
 
 class Kind(Enum):

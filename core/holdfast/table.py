@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from holdfast import _query
+from holdfast import _ask, _query
+from holdfast._ask import Filter, Rows
 from holdfast._plan import rows
 from holdfast._store import Writes
-from holdfast._tables import PENDING_FIELD, ROW_FIELDS, VERSION_FIELD
 from holdfast._validate import check_create, check_update
-from holdfast.contracts import Query
 from holdfast.errors import (
     InvalidValue,
     NotDownloaded,
     Problem,
-    QueryError,
     RowNotFound,
 )
-from holdfast.filters import EVERYTHING, Expression
-from holdfast.model import Op, OpKind, Record, Row
-from holdfast.profile import DEFAULT_LANGUAGE
+from holdfast.model import Op, OpKind, Row
 from holdfast.schema import TableSchema
 from holdfast.values import Change, Reference, canonical_id
+
+__all__ = ["Rows", "Table"]
 
 if TYPE_CHECKING:
     from holdfast._engine import Engine
@@ -61,55 +58,53 @@ class Table:
         """
         scope, wanted = self._scope, self._id(row_id)
         for record in await self._store.storage.read(self.name, [wanted]):
-            return _row(scope, record)
+            return _ask.row_of(scope, record)
         raise RowNotFound(self.name, wanted)
 
-    async def query(
+    def query(
         self,
-        filter: str | Expression | None = None,  # noqa: A002  the word people know from OData
+        filter: Filter | None = None,  # noqa: A002  the word people know from OData
         *,
+        select: str | Sequence[str] | None = None,
         order_by: str | None = None,
         top: int | None = None,
-    ) -> AsyncGenerator[Row]:
+        expand: str | None = None,
+        count: bool = False,
+    ) -> Rows:
         """Yield the rows that match, without holding them all in memory.
 
-        :param filter: an OData ``$filter``, or an expression of ``holdfast.filters``
+        Nothing is read, or refused, before the first row is asked for.
+
+        :param filter: an OData ``$filter``, text in another language as ``{"fetchxml": "…"}``, or
+            an expression of ``holdfast.filters``
+        :param select: the columns of the rows, ``"name,revenue"``; the id is always there
         :param order_by: columns, each with ``desc`` if need be: ``"name desc, revenue"``
         :param top: no more than so many rows
-        :raises FilterError: the filter does not parse
-        :raises QueryError: ``order_by`` names a column that is not there
+        :param expand: rows of other kept tables that come along, by navigation name:
+            ``"primarycontactid($select=fullname),contact_customer_accounts($top=3)"``; they are in
+            the row's ``expanded``
+        :param count: tell in ``total`` how many rows match in all
+        :raises FilterError: a filter does not parse
+        :raises QueryError: something names a column, or a table, that is not there
         """
-        if top is not None and top < 0:
-            raise QueryError(self.name, [Problem("top", "a number from 0 up is wanted")])
-        scope = self._scope
-        records = _query.run(
-            self._store.storage,
-            Query(
-                scope.name,
-                self._expression(filter),
-                _query.parse_order(scope.visible, order_by),
-                top,
-            ),
-            scope.schema.positions,
-            self._engine.plugins.functions,
-        )
-        async with aclosing(records):
-            async for record in records:
-                yield _row(scope, record)
+        words = _ask.Words(filter, select, order_by, top, expand)
+        return _ask.answer(self._engine, self._scope, words, count=count)
 
     async def count(
         self,
-        filter: str | Expression | None = None,  # noqa: A002  the word people know from OData
+        filter: Filter | None = None,  # noqa: A002  the word people know from OData
     ) -> int:
         """Return how many rows match.
 
         :raises FilterError: the filter does not parse
+        :raises QueryError: it asks about rows that are not kept
         """
+        where = _ask.compiled(self._engine, self._scope, filter)
         return await _query.count(
             self._store.storage,
             self.name,
-            self._expression(filter),
-            self._scope.schema.positions,
+            await self._engine.preparation().ready(self.name, where),
+            self._store.positions(self.name),
             self._engine.plugins.functions,
         )
 
@@ -139,16 +134,6 @@ class Table:
                 if known.get(row_id) is not None:
                     names[column] = str(known[row_id])
         return names
-
-    def _expression(self, given: str | Expression | None) -> Expression:
-        if given is None:
-            return EVERYTHING
-        if isinstance(given, str):
-            schema = self._scope.schema
-            return self._engine.plugins.compile_filter(
-                DEFAULT_LANGUAGE, given, schema, self._engine.schemas
-            )
-        return given
 
     async def create(self, values: Mapping[str, object]) -> str:
         """Create a row here and queue it for the server; return its id, which the server will keep.
@@ -226,19 +211,3 @@ class Table:
         except ValueError as error:
             problem = Problem(self.schema.primary_id, str(error))
             raise InvalidValue(self.name, [problem]) from None
-
-
-_TAIL: Final = tuple(f.name for f in ROW_FIELDS)
-
-
-def _row(scope: TableScope, record: Record) -> Row:
-    fields = scope.schema.fields
-    cells = dict(zip((f.name for f in fields), record, strict=False))
-    tail = dict(zip(_TAIL, record[len(fields) :], strict=False))
-    version = tail[VERSION_FIELD.name]
-    return Row(
-        scope.visible,
-        cells,
-        version=None if version is None else str(version),
-        pending=bool(tail[PENDING_FIELD.name]),
-    )

@@ -10,15 +10,28 @@ from pydantic import BaseModel
 
 from holdfast.contracts import Context, Transport
 from holdfast.errors import AccessDenied, ProtocolError, SignInNeeded, Throttled, Unreachable
-from holdfast.model import Caller, Capabilities, Connectivity, Outcome, Page, Record, Scope, Unit
+from holdfast.model import (
+    Caller,
+    Capabilities,
+    Connectivity,
+    Outcome,
+    Page,
+    Record,
+    Scope,
+    Unit,
+    View,
+)
 from holdfast.schema import TableSchema, is_identifier
 from holdfast_dataverse import _reading
-from holdfast_dataverse._answers import identity_of, json_object
+from holdfast_dataverse._answers import identity_of
+from holdfast_dataverse._fetchxml import ids_of, is_fetchxml
+from holdfast_dataverse._identity import WhoWeAre
 from holdfast_dataverse._metadata import ENTITY_SETS, entity_sets, questions, table_schema
 from holdfast_dataverse._pull import pull
 from holdfast_dataverse._push import Pusher
 from holdfast_dataverse._session import CaptivePortal, Session, open_session
 from holdfast_dataverse._settings import Settings as DataverseSettings
+from holdfast_dataverse._views import views
 
 #: The server takes a thousand operations in a batch.
 _TABLES_A_BATCH = 50
@@ -33,6 +46,7 @@ class DataverseTransport(Transport):
     def __init__(self, session: Session, settings: DataverseSettings) -> None:
         self._session = session
         self._settings = settings
+        self._who = WhoWeAre(session)
 
     @classmethod
     @asynccontextmanager
@@ -60,18 +74,12 @@ class DataverseTransport(Transport):
             atomic_units=True,
             page_size=self._settings.page_size,
             batch_size=1000,
-            filters=frozenset({"odata"}),
+            filters=frozenset({"odata", "fetchxml"}),
         )
 
     async def identity(self) -> Caller:
         """Ask the server who we are."""
-        answer = await self._session.who_am_i()
-        organization, user = owner = identity_of(answer)
-        self._session.act_for(owner)
-        unit = json_object(answer, "the question who we are").get("BusinessUnitId")
-        return Caller(
-            organization, user, str(unit).lower() if unit else None, await self._teams(user)
-        )
+        return await self._who.caller()
 
     async def probe(self) -> Connectivity:
         """Ask who we are, and say in one word how that went."""
@@ -147,20 +155,19 @@ class DataverseTransport(Transport):
     async def list_ids(self, scope: Scope, condition: str | None) -> AsyncIterator[str]:
         """Yield the ids of the rows that match, ascending; all or nothing."""
         page_size = self._settings.page_size
+        if condition is not None and is_fetchxml(condition):
+            found = await ids_of(self._session, scope, condition, page_size=page_size)
+            for row_id in sorted(found):
+                yield row_id
+            return
         listed = _reading.list_ids(self._session, scope, condition, page_size=page_size)
         async with aclosing(listed):
             async for row_id in listed:
                 yield row_id
 
-    async def _teams(self, user: str) -> tuple[str, ...]:
-        """Return the teams of the user; none where the server does not tell."""
-        path = f"systemusers({user})/teammembership_association?$select=teamid"
-        try:
-            rows = json_object(await self._session.get(path), "the teams of the user").get("value")
-        except (AccessDenied, ProtocolError):
-            return ()
-        found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        return tuple(sorted(str(row["teamid"]) for row in found if "teamid" in row))
+    async def views(self, tables: Sequence[str]) -> list[View]:
+        """Return the views of these tables that everybody has, and those of the user."""
+        return await views(self._session, tables)
 
     async def _schemas(self, tables: Sequence[str], sets: Mapping[str, str]) -> list[TableSchema]:
         asked = [questions(table) for table in tables]

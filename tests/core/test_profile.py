@@ -128,15 +128,18 @@ def test_a_policy_that_several_tables_use_counts_once() -> None:
     assert profile.parse("p", data).policies == [Policy("server-wins")]
 
 
+def test_the_language_of_a_saved_view_is_used() -> None:
+    data = with_table(filter={"view": "Active Accounts"}, rows=["custom", "mine"])
+    assert profile.parse("p", data).languages == ("fetchxml",)
+    assert profile.parse("p", data).profile.tables[0].rules == ("custom", "mine")
+
+
 # What is wrong.
 
 
 @pytest.mark.parametrize(
     ("table", "key", "says"),
     [
-        ({"rows": ["mine"]}, ".rows[0]", "'mine' is not supported yet; allowed: all, custom"),
-        ({"rows": ["team"]}, ".rows[0]", "'team' is not supported yet"),
-        ({"rows": ["business-unit"]}, ".rows[0]", "'business-unit' is not supported yet"),
         ({"rows": ["evry"]}, ".rows[0]", "'evry' is not known; allowed: all, custom, related"),
         ({"rows": "all"}, ".rows", "a list is wanted, not 'all'"),
         ({"rows": ["all", "custom"]}, "", "stands alone"),
@@ -144,7 +147,7 @@ def test_a_policy_that_several_tables_use_counts_once() -> None:
         ({"rows": ["all"], "filter": {"odata": "x"}}, "", "rows has no 'custom'"),
         ({"rows": ["related"]}, "", "names no relationship"),
         ({"rows": ["all"], "related": ["r"]}, "", "rows has no 'related'"),
-        ({"filter": {"view": "Active"}}, ".filter", "saved views are not supported yet"),
+        ({"indexes": ["a-b"]}, ".indexes[0]", "'a-b' is no name"),
         ({"filter": {}}, ".filter", "one filter in one language"),
         ({"filter": {"odata": "a", "x": "b"}}, ".filter", "one filter in one language"),
         ({"filter": "name eq 'x'"}, ".filter", "a table of keys is wanted"),
@@ -203,8 +206,8 @@ def test_a_mistake_elsewhere_names_its_key_too(
 
 
 def test_every_mistake_is_named_at_once() -> None:
-    data = with_table(colums=["a"], rows=["mine"], sync_interval="1m")
-    data["profile"]["tables"].append({"filter": {"view": "v"}})
+    data = with_table(colums=["a"], rows=["my"], sync_interval="1m")
+    data["profile"]["tables"].append({"filter": {}})
     data["storage"] = {"driver": "memory", "pth": "x"}
     data["plugin"] = []
     del data["transport"]
@@ -226,7 +229,7 @@ def test_an_empty_profile_says_what_is_missing() -> None:
 
 def test_a_message_counts_the_mistakes_and_lists_them() -> None:
     with pytest.raises(ProfileError) as caught:
-        profile.parse("holdfast.toml", with_table(match="some", rows=["mine"]))
+        profile.parse("holdfast.toml", with_table(match="some", rows=["my"]))
     text = str(caught.value)
     assert text.startswith("holdfast.toml has 2 mistakes; correct and try again:\n")
     assert "\n  profile.tables[0].match: 'some' is not known" in text

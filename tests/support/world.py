@@ -9,7 +9,7 @@ from typing import Any
 
 import holdfast
 from holdfast import hookimpl
-from holdfast.contracts import OpenMode
+from holdfast.contracts import FilterLanguage, OpenMode
 from holdfast.model import Conflict, Policy, Row
 from holdfast.schema import (
     Column,
@@ -95,12 +95,19 @@ class World:
     )
     conflict_detection: bool = False
     user: str = "user-1"
+    #: What the server takes filters in.
+    language: FilterLanguage | None = None
 
     def profile(self) -> dict[str, Any]:
         """Return what would stand in holdfast.toml."""
         return {
             "storage": {"driver": "memory", "disk": self.disk},
-            "transport": {"driver": "memory", "server": self.server, "user": self.user},
+            "transport": {
+                "driver": "memory",
+                "server": self.server,
+                "user": self.user,
+                "language": self.language,
+            },
             "profile": {
                 "conflict_detection": self.conflict_detection,
                 "tables": self.tables,

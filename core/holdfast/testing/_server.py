@@ -13,9 +13,12 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Final
 
+from holdfast.contracts import FilterLanguage
 from holdfast.errors import CheckpointExpired, TransportError, Unreachable
 from holdfast.model import (
     Applied,
+    Asking,
+    Caller,
     Conflicted,
     NotApplied,
     Op,
@@ -27,9 +30,11 @@ from holdfast.model import (
     Row,
     Scope,
     Unit,
+    View,
 )
 from holdfast.schema import ColumnType, Fill, TableSchema
 from holdfast.testing._feed import Changed, Position
+from holdfast.testing._matching import Rows, matching
 from holdfast.testing._mixing import guid, mix
 from holdfast.values import Cell, Change, Reference, from_cells, instant_cell, to_cells, to_change
 
@@ -115,6 +120,11 @@ class MemoryServer:
         self.unreachable = False
         self.failing: Callable[[], TransportError] | None = None
         self.effects: list[Effect] = []
+        #: What the server takes for now where a filter is relative to it.
+        self.now = BEGINNING
+        #: What it says of users besides their ids.
+        self.callers: dict[str, Caller] = {}
+        self.views: list[View] = []
         self._tables = {schema.name: _Table(schema) for schema in tables}
         self._sequence = 0
         self._epoch = 0
@@ -216,6 +226,24 @@ class MemoryServer:
     def schemas(self, tables: Sequence[str]) -> list[TableSchema]:
         """Return the schemas of those tables that there are."""
         return [self._tables[name].schema for name in tables if name in self._tables]
+
+    def caller(self, user: str) -> Caller:
+        """Return what is known of a user."""
+        return self.callers.get(user) or Caller(self.organization, user)
+
+    def matching(
+        self, table: str, condition: str, language: FilterLanguage, user: str
+    ) -> list[str]:
+        """Return the ids of the rows that match a filter, ascending."""
+        schemas = {name: home.schema for name, home in self._tables.items()}
+        records: dict[str, list[Record]] = {
+            name: [
+                tuple(s.cells.get(f.name) for f in home.schema.fields) for s in home.rows.values()
+            ]
+            for name, home in self._tables.items()
+        }
+        asking = Asking(self.now, self.caller(user))
+        return matching(Rows(schemas, records), table, condition, language, asking)
 
     def ids(self, table: str) -> list[str]:
         """Return the ids of all rows, ascending."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,6 +25,7 @@ from holdfast.filters import (
     Predicate,
     columns,
     comparable,
+    is_settled,
     predicate,
     walk,
 )
@@ -54,6 +55,28 @@ class _Table:
     @property
     def positions(self) -> Mapping[str, int]:
         return {f.name: index for index, f in enumerate(self.layout.fields)}
+
+
+class _Others:
+    """The rows of all tables, found by whichever field is asked for."""
+
+    def __init__(self, table: Callable[[str], _Table]) -> None:
+        self._table = table
+        self._found: dict[tuple[str, str], dict[Cell, list[Record]]] = {}
+
+    def positions(self, table: str) -> Mapping[str, int]:
+        return self._table(table).positions
+
+    def rows(self, table: str, field: str, cell: Cell) -> Iterable[Record]:
+        home = self._table(table)
+        at = home.positions[field]
+        kind = home.layout.fields[at].kind
+        if (table, field) not in self._found:
+            groups: dict[Cell, list[Record]] = {}
+            for record in home.records.values():
+                groups.setdefault(comparable(kind, record[at]), []).append(record)
+            self._found[table, field] = groups
+        return self._found[table, field].get(comparable(kind, cell), ())
 
 
 @dataclass(slots=True)
@@ -171,7 +194,7 @@ class MemoryStorage(Storage):
         """Yield the matching records as they were when the query began."""
         await self._begin()
         table = self._table(query.table)
-        test = _test(table, query.where)
+        test = self._test(table, query.where)
         found = [record for record in table.records.values() if test(record)]
         _sort(found, table, query)
         for record in found[: query.limit]:
@@ -182,12 +205,24 @@ class MemoryStorage(Storage):
         """Return how many records match."""
         await self._begin()
         home = self._table(table)
-        test = _test(home, where)
+        test = self._test(home, where)
         return sum(1 for record in home.records.values() if test(record))
 
     def runs(self, expression: Expression) -> bool:
-        """Tell that everything runs here but ``Call``, whose function the engine has."""
-        return not any(isinstance(node, Call) for node in walk(expression))
+        """Tell that everything settled runs here but ``Call``, whose function the engine has."""
+        calls = any(isinstance(node, Call) for node in walk(expression))
+        return is_settled(expression) and not calls
+
+    def _test(self, table: _Table, where: Expression) -> Predicate:
+        unknown = columns(where) - set(table.positions)
+        if unknown:
+            raise StorageError(f"{table.layout.table} has no field {min(unknown)!r}; migrate first")
+        try:
+            return predicate(where, table.positions, related=_Others(self._table))
+        except KeyError as error:
+            raise StorageError(
+                f"the storage does not know the function or field {error}; ask runs"
+            ) from error
 
     @property
     def _tables(self) -> Mapping[str, _Table]:
@@ -279,16 +314,6 @@ def _key(record: Record) -> Key:
     key = record[0]
     assert isinstance(key, str | int)
     return key
-
-
-def _test(table: _Table, where: Expression) -> Predicate:
-    unknown = columns(where) - set(table.positions)
-    if unknown:
-        raise StorageError(f"{table.layout.table} has no field {min(unknown)!r}; migrate first")
-    try:
-        return predicate(where, table.positions)
-    except KeyError as error:
-        raise StorageError(f"the storage does not know the function {error}; ask runs") from error
 
 
 def _sort(found: list[Record], table: _Table, query: Query) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from holdfast.contracts import Context, Transport
+from holdfast.contracts import Context, FilterLanguage, Transport
 from holdfast.errors import ProtocolError, SignInNeeded, Throttled, Unreachable
 from holdfast.model import (
     Caller,
@@ -20,6 +20,7 @@ from holdfast.model import (
     Scope,
     Unit,
     Unknown,
+    View,
 )
 from holdfast.schema import TableSchema
 from holdfast.testing._server import Fate, MemoryServer
@@ -28,19 +29,20 @@ T = TypeVar("T")
 
 
 class MemoryTransportSettings(BaseModel):
-    """The server to speak to, an empty one by default, and the user to be."""
+    """The server to speak to, an empty one by default, and the user to be.
+
+    ``language`` is what the server takes filters in; without it the engine filters.
+    """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     server: MemoryServer = Field(default_factory=MemoryServer)
     user: str = "user-1"
+    language: FilterLanguage | None = None
 
 
 class MemoryTransport(Transport):
-    """Speaks to a server in this process and keeps every promise of a transport.
-
-    It understands no filter language, so ``list_ids`` takes no condition; the engine filters.
-    """
+    """Speaks to a server in this process and keeps every promise of a transport."""
 
     name = "memory"
     Settings: ClassVar[type[MemoryTransportSettings]] = MemoryTransportSettings
@@ -48,6 +50,7 @@ class MemoryTransport(Transport):
     def __init__(self, settings: MemoryTransportSettings) -> None:
         self._server = settings.server
         self._user = settings.user
+        self._language = settings.language
 
     @classmethod
     @asynccontextmanager
@@ -71,11 +74,12 @@ class MemoryTransport(Transport):
             client_ids=True,
             atomic_units=True,
             page_size=self._server.page_size,
+            filters=frozenset({self._language.name} if self._language else ()),
         )
 
     async def identity(self) -> Caller:
         """Return the organisation and the user."""
-        return await self._ask("identity", lambda: Caller(self._server.organization, self._user))
+        return await self._ask("identity", lambda: self._server.caller(self._user))
 
     async def schema(self, tables: Sequence[str]) -> list[TableSchema]:
         """Return the schemas of those tables that there are."""
@@ -106,14 +110,28 @@ class MemoryTransport(Transport):
         return await self._ask("fetch", lambda: self._server.records(scope, ids))
 
     async def list_ids(self, scope: Scope, condition: str | None) -> AsyncIterator[str]:
-        """Yield all ids, ascending.
+        """Yield the ids of the rows that match, ascending.
 
-        :raises ProtocolError: there is a condition
+        :raises ProtocolError: there is a condition, and the server takes none
         """
-        if condition is not None:
+        language = self._language
+        if condition is None:
+            ids = await self._ask("list_ids", lambda: self._server.ids(scope.table))
+        elif language is None:
             raise ProtocolError("this server understands no filter language; filter the rows here")
-        for row_id in await self._ask("list_ids", lambda: self._server.ids(scope.table)):
+        else:
+            ids = await self._ask(
+                "list_ids",
+                lambda: self._server.matching(scope.table, condition, language, self._user),
+            )
+        for row_id in ids:
             yield row_id
+
+    async def views(self, tables: Sequence[str]) -> list[View]:
+        """Return the views of these tables."""
+        return await self._ask(
+            "views", lambda: [v for v in self._server.views if v.table in tables]
+        )
 
     async def probe(self) -> Connectivity:
         """Ask who we are, and say in one word how that went."""

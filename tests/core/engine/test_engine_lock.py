@@ -83,7 +83,7 @@ async def test_nobody_else_runs_while_the_lock_is_held_and_nothing_is_written_wi
         await replica.take_theirs(entry.id)
         async for _ in table.query():
             elsewhere["consumer"] = lock.locked()
-    asked = {"identity", "schema", "count", "pull", "push", "fetch"}
+    asked = {"identity", "schema", "views", "count", "pull", "push", "fetch"}
     assert server.held == dict.fromkeys(asked, False)
     assert elsewhere == {"resolver": False, "consumer": False}
     assert bare == []

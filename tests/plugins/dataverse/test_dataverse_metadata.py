@@ -86,7 +86,7 @@ async def test_the_caller_has_a_business_unit_and_teams(world: World) -> None:
     async with world.open() as transport:
         caller = await transport.identity()
         assert transport.location == world.server.url
-        assert (await transport.capabilities()).filters == {"odata"}
+        assert (await transport.capabilities()).filters == {"odata", "fetchxml"}
     assert caller.user == user.id
     assert caller.organization == world.dataverse.organization_id
     assert caller.business_unit == world.dataverse.seed.business_unit_id

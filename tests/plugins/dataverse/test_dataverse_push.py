@@ -312,6 +312,8 @@ async def test_a_renewed_token_that_nobody_vouches_for_sends_nothing(
     async def give(request: web.Request) -> web.StreamResponse:
         first = request.headers["Authorization"] == "Bearer first"
         if request.path.endswith("$batch"):
+            if path.read_text() == "first":
+                return web.json_response({}, status=403)  # the settings of the caller
             batches.append(request.headers["Authorization"])
             return web.Response(status=401)
         if not first:
