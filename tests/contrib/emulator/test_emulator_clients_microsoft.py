@@ -31,7 +31,10 @@ from support.request_shapes import Listed, Shape, listed, seen
 FORMATTED: Final = "OData.Community.Display.V1.FormattedValue"
 LISTED: Final = listed("requests_of_microsofts_python_sdk.txt")
 START: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
-IMAGE: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+IMAGE: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 GONE: Final = "00000000-0000-4000-8000-00000000dead"
 
 
