@@ -95,9 +95,8 @@ class Dataverse:
         self.navigator = Navigator(self.metadata, self._store, self._links)
         self._ledger = Ledger(self._store, self._links)
         self._tracker = Tracker(self._store, self.clock, lambda: self.expire_days)
-        self.schema = SchemaChanges(
-            self.metadata, self._store, self._links, self._ledger, self._tracker
-        )
+        stored = (self._store, self._links, self._ledger, self._tracker)
+        self.schema = SchemaChanges(self.metadata, *stored, self.seed.system.id)
         derivation = Derivation(self.find, self.seed.currency_id)
         self._loader = Loader(
             self._store, self._ledger, self._links, derivation, self.seed.system, self.clock
