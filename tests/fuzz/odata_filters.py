@@ -7,14 +7,17 @@ the text; and what was read is written, or refused, so that it reads back.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
+from typing import Final
 
 from holdfast.errors import FilterError
+from holdfast.filters import Expression
 from support.odata import ACCOUNT, GUID, LANGUAGE, TABLES
 
 CRM = "Microsoft.Dynamics.CRM."
@@ -39,7 +42,19 @@ PIECES = (
     *("(", ")", "'", '"', "/", ",", ":", "[", "]", "=", ".", "@p", "$it", "-", "%", "{", "}", " "),
     *("and", "or", "not", "eq", "gt", "in", "has", "add", "null", "true", "any(", "all(", "x:x/"),
     *("name", "n", "tasks", "primarycontactid/", "PropertyName=", "PropertyValues=[", CRM, "Today"),
-    *("1e999999999", "9" * 40, "0x1", "INF", "2024-13-01", "10:00", "\ud800", "\0", "ſ", "İ", "٣"),
+    *(
+        "1e999999999",
+        "9" * 40,
+        "0x1",
+        "INF",
+        "2024-13-01",
+        "10:00",
+        "\ud800",
+        "\0",
+        "\u017f",
+        "İ",
+        "٣",
+    ),
     *(
         "tolower(name)",
         "duration'PT1S'",
@@ -50,6 +65,7 @@ PIECES = (
         "tasks/any()",
     ),
 )
+_WORD: Final = re.compile(r"[A-Za-z_.]+|[0-9-]+|'[^']*'|[ ()]+|.", re.DOTALL)
 
 
 def mutated(dice: Random) -> str:
@@ -57,22 +73,35 @@ def mutated(dice: Random) -> str:
     text = dice.choice(SEEDS)
     if not dice.randrange(4):
         text = f"{text} {dice.choice(('and', 'or'))} {dice.choice(SEEDS)}"
-    for _ in range(dice.randrange(1, 5)):
-        at, end = sorted((dice.randrange(len(text) + 1), dice.randrange(len(text) + 1)))
+    for _ in range(dice.choice((1, 1, 1, 2, 4))):
+        at = dice.randrange(len(text) + 1)
         near = min(len(text), at + dice.randrange(12))
-        match dice.randrange(6):
+        match dice.randrange(9):
             case 0:
                 text = text[:at] + text[near:]
-            case 1 | 2:
+            case 1:
+                text = text[:at] + dice.choice(PIECES) + text[near:]
+            case 2:
                 text = text[:at] + dice.choice(PIECES) + text[at:]
             case 3:
-                text = text[:at] + dice.choice(PIECES) + text[near:]
+                text = text[:near] + text[at:]
             case 4:
-                text = text[:at] + text[at:end] * 2 + text[end:]
+                text = text[:at] + chr(dice.randrange(0x3000)) + text[at:]
+            case 5:
+                text = text[:at] + text[at : at + 1].swapcase() + text[at + 1 :]
+            case 6:
+                text = f"{dice.choice(('', 'not '))}({text}) {dice.choice(PIECES)}"
             case _:
-                text = text[:at] + chr(dice.choice((dice.randrange(128), dice.randrange(0x3000))))
-                text += dice.choice(SEEDS)[near:]
+                text = _word(dice, text)
     return text
+
+
+def _word(dice: Random, text: str) -> str:
+    """Replace a word by one of another filter."""
+    words, others = (_WORD.findall(one) for one in (text, dice.choice(SEEDS)))
+    if words:
+        words[dice.randrange(len(words))] = dice.choice(others)
+    return "".join(words)
 
 
 def check(text: str) -> str:
@@ -84,13 +113,20 @@ def check(text: str) -> str:
     try:
         expression = LANGUAGE.parse(text, ACCOUNT, TABLES)
     except FilterError as error:
-        assert error.position is None or 0 <= error.position <= len(text), error.position
-        return "refused"
+        place = error.position or 0
+    else:
+        return written(expression)
+    assert 0 <= place <= len(text), place
+    return "refused"
+
+
+def written(expression: Expression) -> str:
+    """Write what was read; see :func:`check`."""
     try:
-        written = LANGUAGE.render(expression, ACCOUNT, TABLES)
+        text = LANGUAGE.render(expression, ACCOUNT, TABLES)
     except FilterError:
         return "not written"
-    again = LANGUAGE.render(LANGUAGE.parse(written, ACCOUNT, TABLES), ACCOUNT, TABLES)
+    again = LANGUAGE.render(LANGUAGE.parse(text, ACCOUNT, TABLES), ACCOUNT, TABLES)
     LANGUAGE.parse(again, ACCOUNT, TABLES)
     return "read"
 

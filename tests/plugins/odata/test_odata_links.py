@@ -22,10 +22,24 @@ from holdfast.filters import (
     Or,
     Related,
     RowMark,
+    predicate,
 )
 from holdfast.schema import TableSchema
 from holdfast.values import Cell
-from support.odata import ACCOUNT, CONTACT, LANGUAGE, TABLES, TASK, USER, C, link_text, linked, of
+from support.odata import (
+    ACCOUNT,
+    CONTACT,
+    GUID,
+    LANGUAGE,
+    TABLES,
+    TASK,
+    USER,
+    C,
+    MemoryRows,
+    link_text,
+    linked,
+    of,
+)
 
 TASK_N = Compare(C.EQ, of(TASK, "n"), Literal(1))
 
@@ -305,3 +319,21 @@ def test_a_link_without_a_name_is_refused(expression: Expression, message: str) 
     with pytest.raises(FilterError) as raised:
         link_text(expression)
     assert message in str(raised.value)
+
+
+def test_the_deepest_filter_is_read_written_and_evaluated() -> None:
+    """Neither the parser nor whoever walks the expression runs out of stack."""
+    at, inside = "account", "parentid/" * 14 + "n ne 1"
+    for level in range(14, -1, -1):
+        prefix = f"x{level - 1}/" if level else ""
+        inside = f"{prefix}children/all(x{level}:{f'x{level}/' if level == 14 else ''}{inside})"
+        for turn in range(5):
+            inside = f"{prefix}n eq 7 or {prefix}n ne {turn} and not ({inside})"
+    expression = linked(inside)
+    rows = MemoryRows({at: [{"accountid": GUID, "parentid": GUID, "n": 1}]})
+    (row,) = rows.all(at)
+    answers = [
+        predicate(one, ACCOUNT.positions, related=rows)(row)
+        for one in (expression, linked(link_text(expression)))
+    ]
+    assert answers[0] is answers[1]
