@@ -10,8 +10,6 @@ from pathlib import Path
 from holdfast.errors import StorageError
 from holdfast_emulator.behaviour.dataverse import Dataverse
 from holdfast_emulator.behaviour.rows import RowStore
-from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
-from holdfast_emulator.control.snapshot import BadSnapshot, read_snapshot
 from holdfast_emulator.sample import Sample
 
 
@@ -25,6 +23,8 @@ def organisation(
     """
     dataverse = _opened(file) if file else _dataverse(None)
     if snapshot is not None:
+        from holdfast_emulator.control.snapshot import BadSnapshot, read_snapshot
+
         try:
             read_snapshot(dataverse, snapshot)
         except BadSnapshot as error:
@@ -49,6 +49,8 @@ def read_begin(snapshot: Path) -> bytes:
 
 
 def _opened(file: Path) -> Dataverse:
+    from holdfast_emulator.behaviour.sqlite_rows import SqliteRows
+
     try:
         rows = SqliteRows(file)
     except sqlite3.Error as error:

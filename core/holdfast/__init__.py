@@ -7,16 +7,25 @@
         accounts = replica.table("account")
         account_id = await accounts.create({"name": "Fjord Marine AS"})
         await replica.sync()
+
+Names are imported when they are used: whoever needs one module of it, as a verb of the command
+does, does not wait for the engine.
 """
 
-from holdfast.contracts import OpenMode
-from holdfast.discovery import API_VERSION
-from holdfast.errors import HoldfastError
-from holdfast.hookspecs import hookimpl
-from holdfast.model import Row
-from holdfast.replica import Replica, open  # noqa: A004  holdfast.open, as files have it
-from holdfast.table import Rows, Table
-from holdfast.values import Reference
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from holdfast.contracts import OpenMode
+    from holdfast.discovery import API_VERSION
+    from holdfast.errors import HoldfastError
+    from holdfast.hookspecs import hookimpl
+    from holdfast.model import Row
+    from holdfast.replica import Replica, open  # noqa: A004  holdfast.open, as files have it
+    from holdfast.table import Rows, Table
+    from holdfast.values import Reference
 
 __all__ = [
     "API_VERSION",
@@ -30,3 +39,26 @@ __all__ = [
     "hookimpl",
     "open",
 ]
+
+_PLACES: Final = {
+    "API_VERSION": "discovery",
+    "HoldfastError": "errors",
+    "OpenMode": "contracts",
+    "Reference": "values",
+    "Replica": "replica",
+    "Row": "model",
+    "Rows": "table",
+    "Table": "table",
+    "hookimpl": "hookspecs",
+    "open": "replica",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

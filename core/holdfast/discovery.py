@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from pydantic import BaseModel
 from stevedore import NamedExtensionManager
 
 from holdfast.errors import PluginError
@@ -98,6 +97,8 @@ class Catalogue:
 
         :raises PluginError: as :meth:`load`, or it is no ``kind``
         """
+        from pydantic import BaseModel
+
         driver = self.load(group, name)
         if not (isinstance(driver, type) and issubclass(driver, kind)):
             raise PluginError(name, f"is no {kind.__name__}; its entry point must name a subclass")

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 from holdfast._hooks import PROJECT
-from holdfast.contracts import Context, Storage, Transport
-from holdfast.filters import Expression
-from holdfast.model import Conflict, Policy, Resolution
-from holdfast.queries import Selection
-from holdfast.schema import TableSchema
+
+if TYPE_CHECKING:  # pluggy reads the names of arguments, not their types
+    from holdfast.contracts import Context, Storage, Transport
+    from holdfast.filters import Expression
+    from holdfast.model import Conflict, Policy, Resolution
+    from holdfast.queries import Selection
+    from holdfast.schema import TableSchema
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -7,72 +7,41 @@ one of holdfast's own errors.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
-from types import UnionType
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
 from holdfast import hookspecs
+from holdfast._contained import contained
 from holdfast._hooks import AsyncHooks
-from holdfast.contracts import (
-    Context,
-    FilterLanguage,
-    Resolver,
-    Storage,
-    Tables,
-    Transport,
-)
 from holdfast.discovery import FILTERS, PLUGINS, RESOLVERS, STORAGES, TRANSPORTS, Catalogue
-from holdfast.errors import HoldfastError, PluginError
-from holdfast.filters import Expression, Function
+from holdfast.errors import PluginError
 from holdfast.hookspecs import CommandLine, hookimpl
-from holdfast.model import (
-    Caller,
-    Capabilities,
-    Conflict,
-    Connectivity,
-    Outcome,
-    Page,
-    Policy,
-    Record,
-    Resolution,
-    Scope,
-    Unit,
-    View,
-)
-from holdfast.queries import Selection
-from holdfast.schema import TableSchema
+
+if TYPE_CHECKING:  # the verbs of a plugin need none of them
+    from holdfast.contracts import (
+        Context,
+        FilterLanguage,
+        Resolver,
+        Storage,
+        Tables,
+        Transport,
+    )
+    from holdfast.filters import Expression, Function
+    from holdfast.model import Conflict, Policy, Resolution
+    from holdfast.queries import Selection
+    from holdfast.schema import TableSchema
 
 T = TypeVar("T")
-
-
-@contextmanager
-def _contained(plugin: str, where: str) -> Iterator[None]:
-    """Let holdfast's own errors pass; any other becomes one that names the plugin.
-
-    Only its type is told: a foreign message may hold a row or a secret.
-    """
-    try:
-        yield
-    except HoldfastError:
-        raise
-    except Exception as error:
-        failure = f"failed {where}: {type(error).__name__}; report it to the plugin's author"
-        raise PluginError(plugin, failure) from error
 
 
 @asynccontextmanager
 async def _entered(plugin: str, opening: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
     """Enter what a plugin gave; only its opening is contained, not what is done with it."""
     async with AsyncExitStack() as stack:
-        with _contained(plugin, "at opening"):
+        with contained(plugin, "at opening"):
             opened = await stack.enter_async_context(opening)
         yield opened
 
@@ -137,75 +106,6 @@ class _ResolveConflict:
         self, policy: Policy, conflict: Conflict
     ) -> Resolution | None:
         return await self._resolver.resolve(conflict) if policy == self._policy else None
-
-
-class _ContainedTransport(Transport):
-    """The open transport as the engine sees it: what it raises is a ``HoldfastError``."""
-
-    def __init__(self, inner: Transport, plugin: str) -> None:
-        self._inner = inner
-        self._plugin = plugin
-
-    @classmethod
-    def open(cls, settings: Any, context: Context) -> AbstractAsyncContextManager[Transport]:
-        """Refuse: it stands around a transport that is open."""
-        raise NotImplementedError
-
-    @property
-    def location(self) -> str:
-        with _contained(self._plugin, "in location"):
-            return self._inner.location
-
-    async def capabilities(self) -> Capabilities:
-        with _contained(self._plugin, "in capabilities"):
-            return await self._inner.capabilities()
-
-    async def identity(self) -> Caller:
-        with _contained(self._plugin, "in identity"):
-            return await self._inner.identity()
-
-    async def schema(self, tables: Sequence[str]) -> list[TableSchema]:
-        with _contained(self._plugin, "in schema"):
-            return await self._inner.schema(tables)
-
-    async def count(self, scope: Scope) -> int | None:
-        with _contained(self._plugin, "in count"):
-            return await self._inner.count(scope)
-
-    def pull(self, scope: Scope, checkpoint: str | None) -> AsyncIterator[Page]:
-        return self._stream("in pull", Page, lambda: self._inner.pull(scope, checkpoint))
-
-    def push(self, units: Sequence[Unit], scopes: Mapping[str, Scope]) -> AsyncIterator[Outcome]:
-        return self._stream("in push", Outcome, lambda: self._inner.push(units, scopes))
-
-    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
-        with _contained(self._plugin, "in fetch"):
-            return await self._inner.fetch(scope, ids)
-
-    def list_ids(self, scope: Scope, condition: str | None) -> AsyncIterator[str]:
-        return self._stream("in list_ids", str, lambda: self._inner.list_ids(scope, condition))
-
-    async def views(self, tables: Sequence[str]) -> list[View]:
-        with _contained(self._plugin, "in views"):
-            return await self._inner.views(tables)
-
-    async def probe(self) -> Connectivity:
-        with _contained(self._plugin, "in probe"):
-            return await self._inner.probe()
-
-    async def _stream(
-        self, where: str, kind: type | UnionType, start: Callable[[], AsyncIterator[T]]
-    ) -> AsyncGenerator[T]:
-        with _contained(self._plugin, where):
-            async with AsyncExitStack() as closing:
-                items = start()
-                close = getattr(items, "aclose", None)  # what is no generator may do without
-                if close is not None:
-                    closing.push_async_callback(close)
-                async for item in items:
-                    if not isinstance(item, kind):
-                        raise TypeError(type(item).__name__)
-                    yield item
 
 
 class Plugins:
@@ -282,7 +182,7 @@ class Plugins:
 
         :raises PluginError: no plugin answers for the driver, or the one that does has a bug
         """
-        with _contained(driver, "at opening"):
+        with contained(driver, "at opening"):
             opened: AbstractAsyncContextManager[Storage] | None = (
                 self._hooks.hook.holdfast_open_storage(
                     driver=driver, settings=settings, context=context
@@ -299,7 +199,7 @@ class Plugins:
 
         :raises PluginError: no plugin answers for the driver, or the one that does has a bug
         """
-        with _contained(driver, "at opening"):
+        with contained(driver, "at opening"):
             opened: AbstractAsyncContextManager[Transport] | None = (
                 self._hooks.hook.holdfast_open_transport(
                     driver=driver, settings=settings, context=context
@@ -315,8 +215,10 @@ class Plugins:
     async def _transport(
         self, driver: str, opening: AbstractAsyncContextManager[Transport]
     ) -> AsyncIterator[Transport]:
+        from holdfast._contained_transport import ContainedTransport
+
         async with _entered(driver, opening) as transport:
-            yield _ContainedTransport(transport, driver)
+            yield ContainedTransport(transport, driver)
 
     @property
     def languages(self) -> list[str]:
@@ -331,7 +233,7 @@ class Plugins:
         :raises FilterError: the text does not parse
         :raises PluginError: no plugin knows the language, or the one that does has a bug
         """
-        with _contained(language, "on a filter"):
+        with contained(language, "on a filter"):
             compiled: Expression | None = self._hooks.hook.holdfast_compile_filter(
                 language=language, source=source, schema=schema, tables=tables
             )
@@ -345,7 +247,7 @@ class Plugins:
         :raises FilterError: the text does not parse
         :raises PluginError: no plugin knows the language, or the one that does has a bug
         """
-        with _contained(language, "on a query"):
+        with contained(language, "on a query"):
             compiled: Selection | None = self._hooks.hook.holdfast_compile_selection(
                 language=language, source=source, tables=tables
             )
@@ -363,7 +265,7 @@ class Plugins:
         """
         if language not in self._languages:
             raise self._no_language(language)
-        with _contained(language, "on rendering a filter"):
+        with contained(language, "on rendering a filter"):
             return self._languages[language].render(expression, schema, tables)
 
     def _no_language(self, language: str) -> PluginError:

@@ -21,28 +21,24 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 from holdfast.discovery import PLUGINS, Catalogue
 from holdfast.errors import HoldfastError, PluginError, ProfileError
 from holdfast.plugins import Plugins
-from holdfast.profile import parse, read
-from holdfast_cli import _verbs_about as about
-from holdfast_cli import _verbs_rows as rows
-from holdfast_cli import _verbs_sync as syncs
 from holdfast_cli._errors import EXIT_CODES_HELP, ExitCode, exit_code, in_words, unexpected
 from holdfast_cli._log import warnings_on_stderr
 from holdfast_cli._options import PROFILE_VARIABLE, named_profile, profile_last
-from holdfast_cli._render import one_line, say
-from holdfast_cli._verbs_issues import issues_app
+from holdfast_cli._plain import one_line, say
 
-#: In the order of a working day, not of the alphabet.
-_VERBS: Final[tuple[Callable[..., object], ...]] = (
-    about.init,
-    about.plugins,
-    syncs.download,
-    about.status,
-    rows.query,
-    rows.create,
-    rows.update,
-    rows.delete,
-    syncs.sync,
-    syncs.offline,
+#: In the order of a working day, not of the alphabet; imported when one of them may be meant.
+_VERBS: Final = (
+    "_verbs_about:init",
+    "_verbs_about:plugins",
+    "_verbs_sync:download",
+    "_verbs_about:status",
+    "_verbs_rows:query",
+    "_verbs_rows:create",
+    "_verbs_rows:update",
+    "_verbs_rows:delete",
+    "_verbs_sync:sync",
+    "_verbs_sync:offline",
+    "_verbs_issues:issues",
 )
 
 
@@ -72,8 +68,7 @@ def own_verbs() -> App:
         version=lambda: f"holdfast {importlib.metadata.version('holdfast')}",
     )
     for position, verb in enumerate(_VERBS):
-        app.command(verb, sort_key=position)
-    app.command(issues_app(sort_key=len(_VERBS)))
+        app.command(f"holdfast_cli.{verb}", name=verb.partition(":")[2], sort_key=position)
     return app
 
 
@@ -158,6 +153,10 @@ def _add_verbs_of(catalogue: Catalogue, name: str, verbs: Verbs) -> None:
 def _listed(profile: Path) -> Iterable[str]:
     """Return the plugins that the profile lists; its mistakes are told by the verbs that use it."""
     try:
+        if not profile.exists():  # the usual case of who needs none is not to read profiles
+            return ()
+        from holdfast.profile import parse, read
+
         return parse(str(profile), read(profile)).plugins
-    except ProfileError:
+    except (ProfileError, OSError):
         return ()

@@ -10,7 +10,7 @@ import os
 import traceback
 from enum import IntEnum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holdfast.errors import (
     HoldfastError,
@@ -21,7 +21,9 @@ from holdfast.errors import (
     UsageError,
     WorkingOffline,
 )
-from holdfast.status import SyncReport
+
+if TYPE_CHECKING:
+    from holdfast.status import SyncReport
 
 DEBUG_VARIABLE: Final = "HOLDFAST_DEBUG"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.errors import StorageError, UsageError
-from holdfast_cli._render import CONTROLS
+from holdfast_cli._plain import CONTROLS
 
 _TEMPLATE: Final = """\
 # What is kept offline, where, and who wins. `holdfast status` shows what became of it.

@@ -17,7 +17,7 @@ from holdfast.model import Row
 from holdfast.status import HistoryEntry, Issue, ReplicaStatus, SyncReport, TableStatus
 from holdfast.values import Reference, Value
 from holdfast_cli._errors import exit_code
-from holdfast_cli._render import CONTROLS
+from holdfast_cli._plain import CONTROLS
 
 Document = Mapping[str, object]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from holdfast_cli._render import one_line, say
+from holdfast_cli._plain import one_line, say
 
 #: Without a handler, Python would print a warning of azure-identity as it is, over several lines.
 _SPEAKERS: Final = ("holdfast", "azure")

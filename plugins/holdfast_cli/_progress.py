@@ -26,7 +26,8 @@ from rich.text import Text
 
 from holdfast.errors import HoldfastError
 from holdfast.status import Downloaded, Downloading, Event, IssueRaised, Uploading
-from holdfast_cli._render import console, counted, number, one_line, say
+from holdfast_cli._plain import console, one_line, say
+from holdfast_cli._render import counted, number
 
 T = TypeVar("T")
 _SECONDS_BETWEEN_LINES: Final = 1.0

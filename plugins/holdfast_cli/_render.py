@@ -6,55 +6,18 @@ to move the cursor, colour the screen or turn the reading direction. Rich markup
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import IO, Final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from holdfast.schema import Column
 from holdfast.values import Reference, Value
-
-#: A pipe has no width; nothing is cut or wrapped for it.
-_ENDLESS: Final = 10_000
-_LONGEST_CELL: Final = 200
-_SEQUENCES: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\x9c|\Z)"  # OSC and other strings: titles, links, clipboards
-    r"|\x1b[ -/]*[0-~]",
-    re.DOTALL,
-)
-#: What must not stand as itself in anything that may reach a terminal.
-CONTROLS: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, without tab and newline
-    r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"  # direction marks, zero widths
-    r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"  # annotations, surrogates, tags
-)
-
-
-def clean(text: str) -> str:
-    """Return text without anything that a terminal would obey; newlines and tabs stay."""
-    return CONTROLS.sub("", _SEQUENCES.sub("", text))
-
-
-def one_line(text: str) -> str:
-    """Return harmless text on one line, cut where it gets too long to read."""
-    flat = " ".join(clean(text).split())
-    return flat if len(flat) <= _LONGEST_CELL else f"{flat[: _LONGEST_CELL - 1]}…"
-
-
-def console(file: IO[str]) -> Console:
-    """Return a console that neither parses markup nor guesses highlights; NO_COLOR is Rich's."""
-    wide = not file.isatty() and "COLUMNS" not in os.environ
-    return Console(
-        file=file, width=_ENDLESS if wide else None, markup=False, highlight=False, emoji=False
-    )
+from holdfast_cli._plain import clean, console, one_line
 
 
 def show(what: RenderableType) -> None:
@@ -63,11 +26,6 @@ def show(what: RenderableType) -> None:
         console(sys.stdout).print(Text(clean(what)), soft_wrap=True)
     else:
         console(sys.stdout).print(what)
-
-
-def say(text: str) -> None:
-    """Print a message on stderr."""
-    console(sys.stderr).print(Text(clean(text)), soft_wrap=True)
 
 
 def local(moment: datetime) -> datetime:

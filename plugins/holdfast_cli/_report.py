@@ -8,7 +8,8 @@ from typing import Final
 from holdfast.model import Row
 from holdfast.status import HistoryEntry, Issue, SyncReport, TableReport, Winner
 from holdfast_cli._errors import in_words
-from holdfast_cli._render import counted, number, one_line, value_text
+from holdfast_cli._plain import one_line
+from holdfast_cli._render import counted, number, value_text
 
 #: What to type next stands on a line of its own, where it can be read and copied whole.
 _NEXT: Final = "\n          "

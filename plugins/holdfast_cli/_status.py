@@ -9,15 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.status import Availability, ReplicaStatus, TableStatus
-from holdfast_cli._render import (
-    cell,
-    counted,
-    in_local_time,
-    number,
-    one_line,
-    records,
-    size_text,
-)
+from holdfast_cli._plain import one_line
+from holdfast_cli._render import cell, counted, in_local_time, number, records, size_text
 
 _STYLES: Final = {
     Availability.AVAILABLE: "green",

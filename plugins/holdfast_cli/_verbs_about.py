@@ -14,7 +14,8 @@ from holdfast_cli import _json
 from holdfast_cli._init import write
 from holdfast_cli._open import reading
 from holdfast_cli._options import DEFAULT_PROFILE, JsonOption, ProfileOption
-from holdfast_cli._render import cell, grid, say, show
+from holdfast_cli._plain import say
+from holdfast_cli._render import cell, grid, show
 from holdfast_cli._status import advice, header, show_tables
 
 

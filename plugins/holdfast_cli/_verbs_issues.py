@@ -15,7 +15,8 @@ from holdfast_cli import _json
 from holdfast_cli._compare import VERSIONS, comparison, ways_out
 from holdfast_cli._open import reading, writing
 from holdfast_cli._options import DEFAULT_PROFILE, JsonOption, ProfileOption
-from holdfast_cli._render import cell, in_local_time, records, say, show
+from holdfast_cli._plain import say
+from holdfast_cli._render import cell, in_local_time, records, show
 from holdfast_cli._report import outcome, row_title, short_title
 
 #: How far back settled conflicts are listed and looked for.
@@ -25,21 +26,6 @@ _WINNERS: Final = {
     Winner.THEIRS: "the server's",
     Winner.MERGE: "both, merged",
 }
-
-
-def issues_app(*, sort_key: int) -> App:
-    """Return the verb with its sub-verbs."""
-    app = App(name="issues", sort_key=sort_key, version_flags=[])
-    app.default(list_issues)
-    for function, name in (
-        (show_issue, "show"),
-        (retry, "retry"),
-        (discard, "discard"),
-        (take_mine, "take-mine"),
-        (take_theirs, "take-theirs"),
-    ):
-        app.command(function, name=name)
-    return app
 
 
 async def list_issues(
@@ -245,3 +231,21 @@ def _tell(done: str, issue_id: str, outcome: str, *, json: bool) -> None:
         _json.emit({"id": issue_id, "done": done})
     else:
         show(f"{issue_id}: {outcome}")
+
+
+def _with_sub_verbs() -> App:
+    app = App(name="issues", version_flags=[])
+    app.default(list_issues)
+    for function, name in (
+        (show_issue, "show"),
+        (retry, "retry"),
+        (discard, "discard"),
+        (take_mine, "take-mine"),
+        (take_theirs, "take-theirs"),
+    ):
+        app.command(function, name=name)
+    return app
+
+
+#: The verb with its sub-verbs.
+issues: Final = _with_sub_verbs()

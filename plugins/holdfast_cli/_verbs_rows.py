@@ -18,7 +18,8 @@ from holdfast.status import Availability
 from holdfast_cli import _json, _values
 from holdfast_cli._open import reading, writing
 from holdfast_cli._options import DEFAULT_PROFILE, JsonOption, ProfileOption
-from holdfast_cli._render import block, cell, counted, fits, grid, heading, say, show
+from holdfast_cli._plain import say
+from holdfast_cli._render import block, cell, counted, fits, grid, heading, show
 
 #: Rows that are laid out together; more come under a heading of their own.
 _CHUNK: Final = 200

@@ -12,8 +12,9 @@ from holdfast_cli import _json
 from holdfast_cli._errors import report_code
 from holdfast_cli._open import writing
 from holdfast_cli._options import DEFAULT_PROFILE, JsonOption, ProfileOption
+from holdfast_cli._plain import say
 from holdfast_cli._progress import with_progress
-from holdfast_cli._render import say, show
+from holdfast_cli._render import show
 from holdfast_cli._report import failure_text, report_text
 
 #: The settled conflicts among which those of a sync are looked for; more are counted, not shown.

@@ -6,6 +6,7 @@ does not say otherwise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import Context, Decimal
 from functools import lru_cache
@@ -102,8 +103,14 @@ class _RealSum:
 
     @property
     def total(self) -> float:
-        """The sum so far."""
-        return sum(self._partials)
+        """The sum so far.
+
+        :raises OverflowError: it is beyond what a float holds; SQLite would make null of it
+        """
+        total = math.fsum(self._partials)
+        if not math.isfinite(total):
+            raise OverflowError("the sum is too large")
+        return total
 
     def finalize(self) -> float | None:
         """Return the sum."""

@@ -1,8 +1,8 @@
 """One connection that writes, and those that read.
 
 Invariant: readers never wait for a writer (SQLite's write-ahead log), and never for each other's
-answers: a query whose caller takes its time holds a connection of its own, so that what the caller
-does meanwhile cannot wait for it.
+answers: each chunk of an answer has a connection of its own while it is read, and none while its
+caller takes its time.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, TypeVar
 
 from holdfast.errors import StorageError
@@ -119,13 +118,14 @@ class Readers:
                 self._shared = await self._opened()
         return await self._shared.run(lambda database: in_transaction(database, "BEGIN", work))
 
-    @asynccontextmanager
-    async def lease(self) -> AsyncIterator[Connection]:
-        """Give a connection away until the block ends; its user leaves no transaction open."""
+    async def run_long(self, work: Callable[[Database], T]) -> T:
+        """Run what may take long in a transaction, on a connection that nobody else waits for."""
         connection = self._idle.pop() if self._idle else await self._opened()
         self._leased.add(connection)
         try:
-            yield connection
+            return await connection.run(
+                lambda database: in_transaction(database, "BEGIN", work), interruptible=True
+            )
         finally:
             self._leased.discard(connection)
             if self._closed or len(self._idle) >= IDLE_READERS:

@@ -34,7 +34,7 @@ from holdfast_sqlite._connection import Connect, Database, connect_in_thread
 from holdfast_sqlite._errors import translated
 from holdfast_sqlite._functions import register_functions
 from holdfast_sqlite._lock import owner_lock
-from holdfast_sqlite._pool import Readers, Writer, in_transaction
+from holdfast_sqlite._pool import Readers, Writer
 from holdfast_sqlite._scan import Answer, Scan
 from holdfast_sqlite._statement import of_query
 from holdfast_sqlite._understood import is_understood
@@ -203,7 +203,7 @@ class SqliteStorage(Storage):
     async def _records(self, answer: Answer) -> AsyncIterator[Record]:
         with translated(self.location):
             while not answer.finished:
-                for record in await self._lease(answer.next_chunk):
+                for record in await self._readers.run_long(answer.next_chunk):
                     yield record
 
     async def count(self, table: str, where: Expression = EVERYTHING) -> int:
@@ -217,14 +217,7 @@ class SqliteStorage(Storage):
             return int(number)
 
         with translated(self.location):
-            return await self._lease(select)
-
-    async def _lease(self, work: Callable[[Database], T]) -> T:
-        """Run what may take long in a transaction, on a connection that nobody waits for."""
-        async with self._readers.lease() as connection:
-            return await connection.run(
-                lambda database: in_transaction(database, "BEGIN", work), interruptible=True
-            )
+            return await self._readers.run_long(select)
 
     def runs(self, expression: Expression) -> bool:
         """Tell whether the SQL would say exactly this."""
@@ -242,7 +235,7 @@ class SqliteStorage(Storage):
             return (asked.sql, *asked.plan(database))
 
         with translated(self.location):
-            return await self._lease(plan)
+            return await self._readers.run_long(plan)
 
     async def size(self) -> int:
         """Return the bytes of the file and its write-ahead log."""

@@ -19,6 +19,10 @@ from holdfast.filters import (
     ColumnRef,
     Compare,
     Expression,
+    HasOption,
+    In,
+    IsNull,
+    Like,
     Literal,
     Operand,
     Related,
@@ -131,7 +135,7 @@ class Naive:
 
 def _ranked(cell: Cell, kind: Kind, sort: Sort) -> Rank:
     if sort.ranks:
-        cell = dict(sort.ranks).get(cell)  # type: ignore[call-overload]  # a choice's cell
+        cell = next((place for option, place in sort.ranks if option == cell), None)
     known = comparable(kind, cell)
     return (0,) if known is None else (1, known)
 
@@ -164,9 +168,9 @@ def _qualified(where: Expression) -> Expression:
                     replace(own, name=f"{own.source}.{own.name}"),
                     inner,
                 )
-            case _ if hasattr(node, "column"):
-                column = node.column
-                return replace(node, column=replace(column, name=f"{column.source}.{column.name}"))
+            case IsNull(column) | Like(column) | In(column) | HasOption(column):
+                qualified = replace(column, name=f"{column.source}.{column.name}")
+                return replace(node, column=qualified)
             case _:
                 return node
 
@@ -193,19 +197,19 @@ def _groups(naive: Naive, selection: Selection, joined: Sequence[Joined]) -> lis
     for at in sorted(joined, key=lambda at: _ids(selection, at)):
         key = tuple(comparable(_kind(o), naive.cell(selection, o, at)) for o in keys)
         groups.setdefault(key, []).append(at)
-    records = [
+    records: list[Record] = [
         tuple(_made(naive, selection, output, rows) for output in selection.outputs)
         for rows in groups.values()
     ]
     sorts = [*selection.order, *(Sort(output.name) for output in keys)]
     for sort in reversed(sorts):
-        at, kind = next(
-            (at, _made_kind(o))
-            for at, o in enumerate(selection.outputs)
+        place, kind = next(
+            (place, _made_kind(o))
+            for place, o in enumerate(selection.outputs)
             if o.name == sort.by or (o.column == sort.by and not o.aggregate and not o.part)
         )
 
-        def rank(record: Record, at: int = at, kind: Kind = kind, sort: Sort = sort) -> Rank:
+        def rank(record: Record, at: int = place, kind: Kind = kind, sort: Sort = sort) -> Rank:
             return _ranked(record[at], kind, sort)
 
         records.sort(key=rank, reverse=sort.descending)
@@ -228,7 +232,8 @@ def _made(naive: Naive, selection: Selection, output: Output, rows: Sequence[Joi
         cells = list({comparable(output.column.kind, cell): cell for cell in cells}.values())
     if output.aggregate is Aggregate.COUNT_COLUMN:
         return len(cells)
-    return _MADE[output.aggregate](output.column.kind, cells)
+    made: Cell = _MADE[output.aggregate](output.column.kind, cells)
+    return made
 
 
 def _total(kind: Kind, cells: Sequence[Any]) -> Any:
@@ -251,7 +256,8 @@ def _mean(kind: Kind, cells: Sequence[Any]) -> Any:
 def _best(kind: Kind, cells: Sequence[Any], *, sign: int) -> Any:
     if not cells:
         return None
-    best = (min if sign > 0 else max)(comparable(kind, cell) for cell in cells)
+    known: list[Any] = [comparable(kind, cell) for cell in cells]
+    best = min(known) if sign > 0 else max(known)
     return min(cell for cell in cells if comparable(kind, cell) == best)
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from holdfast.values import Cell, Reference
 from holdfast_emulator.behaviour import faults
+from holdfast_emulator.behaviour.bearers import bearers, bearing_tables, is_borne
 from holdfast_emulator.behaviour.column_security import (
     CLOSED,
     EVERYBODY,
@@ -159,6 +160,8 @@ class Security:
 
         :raises DataverseFault: 403
         """
+        for end in bearing_tables(self.directory.metadata, table):
+            self.check_global(user, self.directory.metadata.tables[end])
         if self.depth(user, table) is not Depth.GLOBAL:
             unit = self.directory.unit_of("systemuser", user.id)
             raise faults.not_organization_wide(
@@ -167,6 +170,20 @@ class Security:
 
     def readable(self, user: User, table: TableDefinition) -> Readable | None:
         """Return the test for the rows that a user may read; None when that is every row."""
+        covers = self._covering(user, table)
+        if not is_borne(table) or not self.limited(user):
+            return covers
+        metadata, find, reads = self.directory.metadata, self.directory.find, self.reader(user)
+
+        def borne(cells: Cells) -> bool:
+            if covers is not None and not covers(cells):
+                return False
+            found = (find(one.table, one.id) for one in bearers(metadata, Row(table, cells)))
+            return all(row is None or reads(row) for row in found)
+
+        return borne
+
+    def _covering(self, user: User, table: TableDefinition) -> Readable | None:
         reach = self.reach(user, table, Privilege.READ)
         if reach is None:
             return None
@@ -191,6 +208,9 @@ class Security:
 
     def reaches(self, user: User, row: Row, privilege: Privilege) -> bool:
         """Tell whether a privilege of ``user`` reaches a row, or the row was shared with them."""
+        if privilege is Privilege.READ and is_borne(row.definition):
+            test = self.readable(user, row.definition)
+            return test is None or test(row.cells)
         reach = self.reach(user, row.definition, privilege)
         if reach is None or reach.test(row.definition)(row.cells):
             return True

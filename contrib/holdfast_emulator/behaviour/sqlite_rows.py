@@ -96,6 +96,8 @@ _RETURN: Final = (
     "delete from kept_grave where keep = ?",
 )
 _STRIDE: Final = 1000
+#: As bytes: Python makes a text of them, and the decoder bytes again, if they come as text.
+_CELLS: Final = "cast(cells as blob)"
 _decode: Final = msgspec.json.Decoder(list).decode
 _encoder: Final = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), default=lambda number: [str(number)]
@@ -141,20 +143,22 @@ class SqliteRows(RowStore):
         after = ""
         while True:
             some = self._file.execute(
-                "select id, cells from live where tbl = ? and id > ? order by id limit ?",
+                f"select id, {_CELLS} from live where tbl = ? and id > ? order by id limit ?",  # noqa: S608  a fixed name
                 (number, after, _STRIDE),
             ).fetchall()
             if not some:
                 break
+            rows = self._rows(table, [text for _, text in some])
             self._file.executemany(
                 "update live set cells = ? where tbl = ? and id = ?",
                 [
-                    (_encoder.encode(moved(self._cells(table, text))), number, row_id)
-                    for row_id, text in some
+                    (_encoder.encode(moved(cells)), number, row_id)
+                    for (row_id, _), cells in zip(some, rows, strict=True)
                 ],
             )
             after = some[-1][0]
         self._fields[table] = tuple(fields)
+        self._decimals.pop(table, None)
         self._file.execute(
             "update layout set fields = ? where name = ?", (json.dumps(fields), table)
         )
@@ -163,6 +167,7 @@ class SqliteRows(RowStore):
         """Forget a table."""
         number = self._numbers.pop(table)
         self._fields.pop(table)
+        self._decimals.pop(table, None)
         self._file.execute("delete from live where tbl = ?", (number,))
         self._file.execute("delete from grave where tbl = ?", (number,))
         self._file.execute("delete from layout where name = ?", (table,))
@@ -179,9 +184,10 @@ class SqliteRows(RowStore):
     def get(self, table: str, row_id: str) -> Cells | None:
         """Return the cells of a row."""
         found = self._file.execute(
-            "select cells from live where tbl = ? and id = ?", (self._numbers[table], row_id)
+            f"select {_CELLS} from live where tbl = ? and id = ?",  # noqa: S608  a fixed name
+            (self._numbers[table], row_id),
         ).fetchone()
-        return self._cells(table, found[0]) if found else None
+        return self._rows(table, found)[0] if found else None
 
     def put(self, table: str, row_id: str, version: int, cells: Cells) -> None:
         """Insert or replace a row."""
@@ -205,13 +211,12 @@ class SqliteRows(RowStore):
         """Yield the rows with greater ids, by id."""
         while True:
             some = self._file.execute(
-                "select id, cells from live where tbl = ? and id > ? order by id limit ?",
+                f"select id, {_CELLS} from live where tbl = ? and id > ? order by id limit ?",  # noqa: S608  a fixed name
                 (self._numbers[table], after, _STRIDE),
             ).fetchall()
             if not some:
                 return
-            for _, text in some:
-                yield self._cells(table, text)
+            yield from self._rows(table, [text for _, text in some])
             after = some[-1][0]
 
     def count(self, table: str) -> int:
@@ -221,11 +226,11 @@ class SqliteRows(RowStore):
     def changed(self, table: str, since: int, until: int, limit: int) -> list[Cells]:
         """Return the rows that changed, by version."""
         found = self._file.execute(
-            "select cells from live where tbl = ? and version > ? and version <= ? "
+            f"select {_CELLS} from live where tbl = ? and version > ? and version <= ? "  # noqa: S608  a fixed name
             "order by version limit ?",
             (self._numbers[table], since, until, limit),
         )
-        return [self._cells(table, text) for (text,) in found]
+        return self._rows(table, [text for (text,) in found])
 
     def bury(self, table: str, row_id: str, version: int) -> None:
         """Note a deletion."""
@@ -324,19 +329,24 @@ class SqliteRows(RowStore):
 
     def _read_layout(self) -> None:
         found = self._file.execute("select name, number, fields from layout").fetchall()
+        self._decimals.clear()
         self._numbers = {name: number for name, number, _ in found}
         self._fields = {name: tuple(json.loads(fields)) for name, _, fields in found}
 
     def _one(self, statement: str, *parameters: object) -> int:
         return int(self._file.execute(statement, parameters).fetchone()[0])
 
-    def _cells(self, table: str, text: str) -> Cells:
-        cells = _decode(text)
-        self._exact(table, cells, text.count(',["'))
-        missing = len(self._fields[table]) - len(cells)
-        return (*cells, *(None,) * missing) if missing else tuple(cells)
+    def _rows(self, table: str, texts: Sequence[bytes]) -> list[Cells]:
+        """Return the rows that these texts are, a column at a time where they need a hand."""
+        width = len(self._fields[table])
+        rows = [_decode(text) for text in texts]
+        for cells in rows:
+            if len(cells) < width:
+                cells.extend([None] * (width - len(cells)))
+        self._exact(table, rows, sum(text.count(b',["') for text in texts))
+        return list(map(tuple, rows))
 
-    def _exact(self, table: str, cells: list[Any], most: int) -> None:
+    def _exact(self, table: str, rows: Sequence[list[Any]], most: int) -> None:
         """Make decimals of the lists among the cells, of which there are ``most`` at most.
 
         Looking at every cell of a page takes longer than reading it, so it is learned where they
@@ -344,11 +354,14 @@ class SqliteRows(RowStore):
         """
         places = self._decimals.setdefault(table, [])
         for at in places:
-            if at < len(cells) and type(cells[at]) is list:
-                cells[at] = Decimal(cells[at][0])
-                most -= 1
+            for cells in rows:
+                if type(cells[at]) is list:
+                    cells[at] = Decimal(cells[at][0])
+                    most -= 1
         if most > 0:
-            for at, cell in enumerate(cells):
-                if type(cell) is list:
-                    cells[at] = Decimal(cell[0])
-                    places.append(at)
+            found = {at for cells in rows for at, cell in enumerate(cells) if type(cell) is list}
+            for cells in rows:
+                for at in found:
+                    if type(cells[at]) is list:
+                        cells[at] = Decimal(cells[at][0])
+            places.extend(found)

@@ -75,6 +75,8 @@ def _refuter(
 
 
 def _every(answers: Sequence[_Answer[AtHand]]) -> _Answer[AtHand]:
+    if not answers:  # asked of every row of a page without a filter
+        return lambda _: True
     if len(answers) == 1:
         return answers[0]
     if len(answers) == 2:

@@ -411,7 +411,9 @@ class Reader:
         if alias and alias not in self._sources:
             raise refused(f"The multi-part identifier '{alias[:50]}.{name[:50]}' is not known.")
         among = [self._sources[alias]] if alias else list(self._sources.values())
-        found = [one for one in among if name in one.table.by_name]
+        found = [
+            one for one in among if name in one.table.by_name and one.table.by_name[name].readable
+        ]
         if not found:
             raise DataverseFault(
                 400,

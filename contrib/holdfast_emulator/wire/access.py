@@ -40,30 +40,39 @@ class Access:
     def operations(self) -> Iterator[Operation]:
         """Yield the actions and functions."""
         teams, principals = frozenset({"team"}), frozenset(_PRINCIPALS)
-        yield Operation("GrantAccess", self.grant)
-        yield Operation("ModifyAccess", self.modify)
-        yield Operation("RevokeAccess", self.revoke)
-        yield Operation("RetrieveSharedPrincipalsAndAccess", self.shared, function=True)
+        granted = frozenset({"Target", "PrincipalAccess"})
+        revoked = frozenset({"Target", "Revokee"})
+        target, members = frozenset({"Target"}), frozenset({"Members"})
+        yield Operation("GrantAccess", self.grant, takes=granted)
+        yield Operation("ModifyAccess", self.modify, takes=granted)
+        yield Operation("RevokeAccess", self.revoke, takes=revoked)
         yield Operation(
-            "RetrievePrincipalAccess", self.access, Bound.ROW, function=True, tables=principals
+            "RetrieveSharedPrincipalsAndAccess", self.shared, function=True, takes=target
         )
-        yield Operation("AddMembersTeam", self.join, Bound.ROW, tables=teams)
-        yield Operation("RemoveMembersTeam", self.leave, Bound.ROW, tables=teams)
+        yield Operation(
+            "RetrievePrincipalAccess",
+            self.access,
+            Bound.ROW,
+            function=True,
+            tables=principals,
+            takes=target,
+        )
+        yield Operation("AddMembersTeam", self.join, Bound.ROW, tables=teams, takes=members)
+        yield Operation("RemoveMembersTeam", self.leave, Bound.ROW, tables=teams, takes=members)
 
     def grant(self, invocation: Invocation) -> Reply:
         """Answer ``GrantAccess``."""
-        self._granting.grant(invocation.call.user, *self._granted(invocation.call))
+        self._granting.grant(invocation.call.user, *self._granted(invocation))
         return Reply(204)
 
     def modify(self, invocation: Invocation) -> Reply:
         """Answer ``ModifyAccess``."""
-        self._granting.modify(invocation.call.user, *self._granted(invocation.call))
+        self._granting.modify(invocation.call.user, *self._granted(invocation))
         return Reply(204)
 
     def revoke(self, invocation: Invocation) -> Reply:
         """Answer ``RevokeAccess``."""
-        call = invocation.call
-        body = call.json()
+        call, body = invocation.call, invocation.body()
         row = self._row(call, body.get("Target"), "Target")
         revokee = self._principal(call, body.get("Revokee"), "Revokee")
         self._granting.revoke(call.user, row, revokee)
@@ -112,8 +121,8 @@ class Access:
         self.dataverse.people.leave(invocation.call.user, team, members)
         return Reply(204)
 
-    def _granted(self, call: Call) -> tuple[Row, Reference, tuple[Privilege, ...]]:
-        body = call.json()
+    def _granted(self, invocation: Invocation) -> tuple[Row, Reference, tuple[Privilege, ...]]:
+        call, body = invocation.call, invocation.body()
         row = self._row(call, body.get("Target"), "Target")
         granted = body.get("PrincipalAccess")
         if not isinstance(granted, dict):
@@ -123,7 +132,7 @@ class Access:
 
     def _members(self, invocation: Invocation) -> tuple[str, list[str]]:
         call = invocation.call
-        members = call.json().get("Members")
+        members = invocation.body().get("Members")
         if not isinstance(members, list) or len(members) > _MOST_MEMBERS:
             raise _refused(call, "The parameter 'Members' is no list of users.")
         found = [self._principal(call, member, "Members") for member in members]

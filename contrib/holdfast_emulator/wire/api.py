@@ -2,6 +2,9 @@
 
 Invariant: every call has exactly one reply, and what is not known here is answered with 501 and
 noted; nothing is answered with success that was not done.
+
+What answers other things than rows is imported by the first call that is about them: to start, and
+to read rows, nobody waits for it.
 """
 
 from __future__ import annotations
@@ -11,16 +14,15 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from holdfast_emulator.behaviour.custom_api import Binding
 from holdfast_emulator.behaviour.dataverse import Dataverse
 from holdfast_emulator.behaviour.faults import DataverseFault, unexpected, unknown_segment
 from holdfast_emulator.behaviour.metadata import TableDefinition
-from holdfast_emulator.wire.access import Access
 from holdfast_emulator.wire.batch import read_batch
 from holdfast_emulator.wire.batch_run import BatchRun, Interrupted
-from holdfast_emulator.wire.bulk import Bulk
-from holdfast_emulator.wire.bulk_delete import BulkDelete
 from holdfast_emulator.wire.callers import Callers
 from holdfast_emulator.wire.calls import (
     Call,
@@ -30,20 +32,19 @@ from holdfast_emulator.wire.calls import (
     answer,
     bad_query,
 )
-from holdfast_emulator.wire.custom_api import ApiService
-from holdfast_emulator.wire.environment import Environment
 from holdfast_emulator.wire.files import FileService
 from holdfast_emulator.wire.keys import check_path, place_of
-from holdfast_emulator.wire.metadata_api import MetadataApi
 from holdfast_emulator.wire.navigate import Navigation
 from holdfast_emulator.wire.operations import Invocation, Operation, Operations
-from holdfast_emulator.wire.options import parse_query, preferences
+from holdfast_emulator.wire.options import option_names, parse_query, preferences
 from holdfast_emulator.wire.read import Reader
 from holdfast_emulator.wire.references import References
 from holdfast_emulator.wire.refusals import refused
-from holdfast_emulator.wire.sql import SqlService, asks_sql
 from holdfast_emulator.wire.urls import NAMESPACE, Segment, resolve, segments
 from holdfast_emulator.wire.write import RowService
+
+if TYPE_CHECKING:
+    from holdfast_emulator.wire.metadata_api import MetadataApi
 
 _LOG = logging.getLogger(__name__)
 _KEPT: Final = 10_000
@@ -93,15 +94,26 @@ class WebApi:
         self._rows = RowService(self.dataverse)
         self._navigation = Navigation(self.dataverse, self._rows, self._reader)
         self._references = References(self.dataverse, self._rows)
-        self._bulk = Bulk(self.dataverse)
         self._files = FileService(self.dataverse)
-        self._sql = SqlService(self.dataverse)
-        self._metadata = MetadataApi(self.dataverse, self._every_operation)
-        self._access = Access(self.dataverse)
         self._callers = Callers(self.dataverse.security)
-        self._resources = self._known_resources()
-        others = ApiService(self.dataverse).operation
-        self.operations = Operations(self._known_operations(), others)
+
+    @cached_property
+    def operations(self) -> Operations:
+        """The actions and functions."""
+        from holdfast_emulator.wire.custom_api import ApiService
+
+        return Operations(self._known_operations(), ApiService(self.dataverse).operation)
+
+    @cached_property
+    def _metadata(self) -> MetadataApi:
+        from holdfast_emulator.wire.metadata_api import MetadataApi
+
+        return MetadataApi(self.dataverse, self._every_operation)
+
+    @cached_property
+    def _resources(self) -> Mapping[str, Mapping[str, _Act]]:
+        """What is neither an entity set nor an operation, by name and method."""
+        return {"$batch": {"POST": _alone(self._batch)}, **self._metadata.resources()}
 
     def answer(self, call: Call) -> Reply:
         """Answer a call; a refusal is a reply like any other.
@@ -143,16 +155,11 @@ class WebApi:
         if not path:
             parse_query(call.query, ())
             return self._service_document(call)
-        methods = self._resources.get(path[0].name)
-        if methods is not None:
-            if call.method not in methods:
-                raise Unsupported(f"{call.method} {path[0].name}")
-            return methods[call.method](call, path)
-        if len(path) == 1:
-            done = self.operations.unbound(call, path[0])
+        table = self.dataverse.metadata.entity_set(path[0].name)
+        if table is None or self.dataverse.apis.find(path[0].name, Binding.GLOBAL, None):
+            done = self._beside_rows(call, path)
             if done is not None:
                 return done
-        table = self.dataverse.metadata.entity_set(path[0].name)
         if table is None:
             raise self._unknown(call, path[0].name)
         if path[0].key is None:
@@ -163,22 +170,29 @@ class WebApi:
         check_path(place)
         return self._row(call, table, place.found(), path[1:])
 
-    def _known_resources(self) -> Mapping[str, Mapping[str, _Act]]:
-        """Return what is neither an entity set nor an operation, by name and method."""
-        return {
-            "$batch": {"POST": _alone(self._batch)},
-            **self._metadata.resources(),
-        }
+    def _beside_rows(self, call: Call, path: Sequence[Segment]) -> Reply | None:
+        """Answer what is about a resource of its own, or an operation; None if it is neither."""
+        methods = self._resources.get(path[0].name)
+        if methods is None:
+            return self.operations.unbound(call, path[0]) if len(path) == 1 else None
+        if call.method not in methods:
+            raise Unsupported(f"{call.method} {path[0].name}")
+        return methods[call.method](call, path)
 
     def _every_operation(self) -> tuple[Operation, ...]:
         return self.operations.every()
 
     def _known_operations(self) -> Iterator[Operation]:
-        yield Operation("WhoAmI", self._who_am_i, function=True)
-        yield from self._bulk.operations()
+        from holdfast_emulator.wire.access import Access
+        from holdfast_emulator.wire.bulk import Bulk
+        from holdfast_emulator.wire.bulk_delete import BulkDelete
+        from holdfast_emulator.wire.environment import Environment
+
+        yield Operation("WhoAmI", self._who_am_i, function=True, takes=frozenset())
+        yield from Bulk(self.dataverse).operations()
         yield from BulkDelete(self.dataverse).operations()
         yield from self._metadata.operations()
-        yield from self._access.operations()
+        yield from Access(self.dataverse).operations()
         yield from Environment(self.dataverse).operations()
 
     def _unknown(self, call: Call, name: str) -> DataverseFault:
@@ -191,8 +205,8 @@ class WebApi:
 
     def _collection(self, call: Call, table: TableDefinition, rest: Sequence[Segment]) -> Reply:
         match call.method, [segment.name for segment in rest]:
-            case "GET", [] if asks_sql(call.query):
-                return self._sql.answer(call, table)
+            case "GET", [] if "sql" in option_names(call.query):
+                return self._asked_in_sql(call, table)
             case "GET", []:
                 return self._reader.list(call, table)
             case "GET", ["$count"]:
@@ -207,6 +221,11 @@ class WebApi:
                 )
             case method, names:
                 raise Unsupported(f"{method} {table.entity_set}/{'/'.join(names)[:100]}")
+
+    def _asked_in_sql(self, call: Call, table: TableDefinition) -> Reply:
+        from holdfast_emulator.wire.sql import SqlService
+
+        return SqlService(self.dataverse).answer(call, table)
 
     def _operation(
         self, call: Call, table: TableDefinition, found: str | None, segment: Segment

@@ -30,7 +30,7 @@ from holdfast_emulator.queries.retrieve import Window, retrieve
 from holdfast_emulator.queries.scope import Asking, TableScope, follower
 from holdfast_emulator.wire.calls import Call, Reply, Unsupported, bad_query
 from holdfast_emulator.wire.fetch import among, annotated, head
-from holdfast_emulator.wire.options import given_options, option_names, preferences
+from holdfast_emulator.wire.options import given_options, preferences
 from holdfast_emulator.wire.records import RecordWriter
 from holdfast_emulator.wire.urls import split_outside
 
@@ -58,10 +58,6 @@ class ApplyReader:
     """Answers GET on an entity set, or on a collection of related rows, with groups."""
 
     dataverse: Dataverse
-
-    def serves(self, call: Call) -> bool:
-        """Tell whether the request asks for groups."""
-        return "$apply" in option_names(call.query)
 
     def list(self, call: Call, table: TableDefinition, ids: frozenset[str] | None = None) -> Reply:
         """Answer with one record for each group.

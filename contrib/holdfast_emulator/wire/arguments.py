@@ -18,6 +18,7 @@ from holdfast_emulator.behaviour.dataverse import Dataverse
 from holdfast_emulator.behaviour.faults import bad_payload, invalid_argument
 from holdfast_emulator.behaviour.metadata import TableDefinition
 from holdfast_emulator.wire.keys import target_of
+from holdfast_emulator.wire.operations import unknown_parameter
 from holdfast_emulator.wire.payload import Payload
 from holdfast_emulator.wire.urls import NAMESPACE
 
@@ -44,11 +45,7 @@ class Arguments:
         known = {parameter.name: parameter for parameter in api.parameters}
         for name in given:
             if name not in known and "@" not in name:
-                raise bad_payload(
-                    api.name,
-                    f"The parameter '{name[:100]}' in the request payload is not a valid parameter "
-                    f"for the operation '{api.name}'.",
-                )
+                raise unknown_parameter(api.name, name)
         found: dict[str, object] = {}
         for name, parameter in known.items():
             value = given.get(name)

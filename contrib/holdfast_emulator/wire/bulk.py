@@ -19,12 +19,12 @@ from holdfast_emulator.wire.calls import Call, Reply, answer
 from holdfast_emulator.wire.conditional import detects_duplicates
 from holdfast_emulator.wire.deep import insert
 from holdfast_emulator.wire.keys import Place, place_at
-from holdfast_emulator.wire.operations import Bound, Invocation, Operation
+from holdfast_emulator.wire.operations import Act, Bound, Invocation, Operation
 from holdfast_emulator.wire.payload import Body, Payload
 from holdfast_emulator.wire.urls import NAMESPACE
 
 _Target: TypeAlias = Mapping[str, Any]  # Any: what a client wrote
-_Act: TypeAlias = Callable[[Call, Place, Body], None]
+_Write: TypeAlias = Callable[[Call, Place, Body], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,14 @@ class Bulk:
 
     def operations(self) -> Iterator[Operation]:
         """Yield the bulk messages."""
-        yield Operation("CreateMultiple", self.create_multiple, Bound.ROWS)
-        yield Operation("UpdateMultiple", self.update_multiple, Bound.ROWS)
-        yield Operation("UpsertMultiple", partial(self._each, self._upsert), Bound.ROWS)
-        yield Operation("DeleteMultiple", self.delete_multiple, Bound.ROWS)
+        acts: Mapping[str, Act] = {
+            "CreateMultiple": self.create_multiple,
+            "UpdateMultiple": self.update_multiple,
+            "UpsertMultiple": partial(self._each, self._upsert),
+            "DeleteMultiple": self.delete_multiple,
+        }
+        for name, act in acts.items():
+            yield Operation(name, act, Bound.ROWS, takes=frozenset({"Targets"}))
 
     def create_multiple(self, invocation: Invocation) -> Reply:
         """Answer ``CreateMultiple`` with the ids, in the order of the targets."""
@@ -46,7 +50,10 @@ class Bulk:
         assert table
         payload = Payload(self.dataverse, table, call.references)
         with self.dataverse.transaction():
-            ids = [self._insert(call, payload.read(target)).id for target in _targets(call, table)]
+            ids = [
+                self._insert(call, payload.read(target)).id
+                for target in _targets(invocation, table)
+            ]
         context = f"{call.root}/$metadata#{NAMESPACE}CreateMultipleResponse"
         return answer({"@odata.context": context, "Ids": ids})
 
@@ -54,7 +61,7 @@ class Bulk:
         """Answer ``UpdateMultiple``; rows that are not there are named together."""
         call, table = invocation.call, invocation.table
         assert table
-        places = [self._place(call, table, target) for target in _targets(call, table)]
+        places = [self._place(call, table, target) for target in _targets(invocation, table)]
         ids = [place.found() for place in places]
         missing = [row_id for row_id in ids if self.dataverse.find(table.name, row_id) is None]
         if missing:
@@ -66,12 +73,12 @@ class Bulk:
         assert invocation.table
         raise DataverseFault(400, BAD_QUERY, "DeleteMultiple has not yet been implemented.")
 
-    def _each(self, act: _Act, invocation: Invocation) -> Reply:
+    def _each(self, act: _Write, invocation: Invocation) -> Reply:
         call, table = invocation.call, invocation.table
         assert table
         payload = Payload(self.dataverse, table, call.references)
         with self.dataverse.transaction():
-            for target in _targets(call, table):
+            for target in _targets(invocation, table):
                 act(call, self._place(call, table, target), payload.read(target))
         return Reply(204)
 
@@ -123,8 +130,8 @@ def _without(values: Mapping[str, object], place: Place) -> dict[str, object]:
     return {name: value for name, value in values.items() if name not in dropped}
 
 
-def _targets(call: Call, table: TableDefinition) -> list[_Target]:
-    targets = objects(call.json(), "Targets")
+def _targets(invocation: Invocation, table: TableDefinition) -> list[_Target]:
+    targets = objects(invocation.body(), "Targets")
     expected = f"{NAMESPACE}{table.name}"
     for target in targets:
         if str(target.get("@odata.type", "")).removeprefix("#") != expected:

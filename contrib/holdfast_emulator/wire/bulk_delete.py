@@ -26,6 +26,12 @@ from holdfast_emulator.wire.urls import NAMESPACE
 
 _Json: TypeAlias = Mapping[str, Any]  # Any: what a client wrote
 _EVERYTHING: Final = 2**31
+_PARAMETERS: Final = frozenset(
+    {
+        *("QuerySet", "JobName", "RecurrencePattern", "StartDateTime", "RunNow"),
+        *("SendEmailNotification", "ToRecipients", "CCRecipients", "SourceImportId"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +42,12 @@ class BulkDelete:
 
     def operations(self) -> Iterator[Operation]:
         """Yield the one action."""
-        yield Operation("BulkDelete", self.delete)
+        yield Operation("BulkDelete", self.delete, takes=_PARAMETERS)
 
     def delete(self, invocation: Invocation) -> Reply:
         """Delete what the queries find, and answer with the job."""
         call = invocation.call
-        body = call.json()
+        body = invocation.body()
         name = body.get("JobName")
         if not isinstance(name, str):
             raise bad_payload("BulkDelete", "The parameter 'JobName' is missing or no text.")

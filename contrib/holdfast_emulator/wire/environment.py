@@ -28,9 +28,13 @@ class Environment:
 
     def operations(self) -> Iterator[Operation]:
         """Yield them."""
-        yield Operation("RetrieveVersion", self._version, function=True)
-        yield Operation("RetrieveCurrentOrganization", self._organization, function=True)
-        yield Operation("RetrieveTotalRecordCount", self._totals, function=True)
+        acts = {
+            "RetrieveVersion": (self._version, ()),
+            "RetrieveCurrentOrganization": (self._organization, ("AccessType",)),
+            "RetrieveTotalRecordCount": (self._totals, ("EntityNames",)),
+        }
+        for name, (act, takes) in acts.items():
+            yield Operation(name, act, function=True, takes=frozenset(takes))
 
     def _version(self, invocation: Invocation) -> Reply:
         return self._reply(invocation, "RetrieveVersion", {"Version": _VERSION})

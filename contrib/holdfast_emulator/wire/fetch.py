@@ -29,10 +29,10 @@ from holdfast_emulator.wire.calls import Call, Reply, Unsupported, answer, bad_q
 from holdfast_emulator.wire.cookies import read_position, twice_quoted, write_position
 from holdfast_emulator.wire.options import (
     COUNT_EXCEEDED,
+    FETCH_SOURCES,
     TOTAL_COUNT,
     Preferences,
     given_options,
-    option_names,
     preferences,
     truth,
 )
@@ -40,9 +40,7 @@ from holdfast_emulator.wire.records import RecordWriter
 from holdfast_emulator.wire.shapes import Json
 from holdfast_emulator.wire.urls import is_guid
 
-#: The options that bring a FetchXML query, and the table of views that two of them look into.
-VIEWS: Final = {"savedQuery": "savedquery", "userQuery": "userquery"}
-_SOURCES: Final = ("fetchXml", *VIEWS)
+_VIEWS: Final = {"savedQuery": "savedquery", "userQuery": "userquery"}
 _COOKIE: Final = "Microsoft.Dynamics.CRM.fetchxmlpagingcookie"
 _MORE: Final = "Microsoft.Dynamics.CRM.morerecords"
 _SCHEMA_VERSION: Final = "Microsoft.Dynamics.CRM.globalmetadataversion"
@@ -56,18 +54,14 @@ class FetchReader:
 
     dataverse: Dataverse
 
-    def serves(self, call: Call) -> bool:
-        """Tell whether the request brings a FetchXML query, or names a view."""
-        return not option_names(call.query).isdisjoint(_SOURCES)
-
     def list(self, call: Call, table: TableDefinition, ids: frozenset[str] | None = None) -> Reply:
         """Answer with a page of records.
 
         :param ids: only these rows are asked about; None asks about the whole table
         :raises DataverseFault: the query is not understood, or not the caller's to ask
         """
-        given = given_options(call.query, (*_SOURCES, "$count"))
-        sources = [name for name in _SOURCES if name in given]
+        given = given_options(call.query, (*FETCH_SOURCES, "$count"))
+        sources = [name for name in FETCH_SOURCES if name in given]
         if len(sources) != 1:
             raise bad_query(f"Only one of {', '.join(sources)} can be specified.")
         (name,) = sources
@@ -103,7 +97,7 @@ class FetchReader:
         """Return the query of a view, which must be there for the caller to read."""
         if not is_guid(text.strip()):
             raise bad_query(f"The value '{text[:100]}' of {option} is no id.")
-        view: Row = self.dataverse.retrieve(call.user, VIEWS[option], text.strip().strip("{}"))
+        view: Row = self.dataverse.retrieve(call.user, _VIEWS[option], text.strip().strip("{}"))
         source = view["fetchxml"]
         if not isinstance(source, str):
             raise bad_query(f"The view '{text[:100]}' has no query.")

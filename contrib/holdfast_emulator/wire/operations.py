@@ -15,6 +15,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
+from holdfast_emulator.behaviour.faults import DataverseFault, bad_payload
 from holdfast_emulator.behaviour.metadata import TableDefinition
 from holdfast_emulator.wire.calls import Call, Reply, Unsupported, bad_query
 from holdfast_emulator.wire.options import parse_query
@@ -35,13 +36,28 @@ class Invocation:
 
     :param table: what it is bound to; None when it is bound to nothing
     :param row_id: the row that it is bound to
-    :param parameters: of a function, by name; an action finds its own in ``call.json()``
+    :param parameters: of a function, by name; an action finds its own in :meth:`body`
+    :param takes: the names that they may have; None means that the operation looks itself
     """
 
     call: Call
     table: TableDefinition | None = None
     row_id: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON and OData literals
+    takes: frozenset[str] | None = None
+
+    def body(self) -> dict[str, Any]:  # Any: what a client wrote
+        """Return the parameters of an action.
+
+        :raises DataverseFault: 400, the body is no JSON object, or names a parameter that is none
+        """
+        body = self.call.json()
+        takes = body.keys() if self.takes is None else self.takes
+        for name in body.keys() - takes:
+            if "@" not in name:
+                operation = self.call.path.rpartition("/")[2]
+                raise unknown_parameter(operation.removeprefix(NAMESPACE), name)
+        return body
 
 
 Act: TypeAlias = Callable[[Invocation], Reply]
@@ -52,6 +68,7 @@ class Operation:
     """An action (POST) or a function (GET).
 
     :param tables: the tables it may be bound to, by logical name; None means all
+    :param takes: the names of its parameters; None means that it looks itself
     """
 
     name: str
@@ -59,6 +76,7 @@ class Operation:
     bound: Bound = Bound.NOTHING
     function: bool = False
     tables: frozenset[str] | None = None
+    takes: frozenset[str] | None = None
 
 
 class Others(Protocol):
@@ -128,9 +146,20 @@ def _perform(
     parameters: Mapping[str, Any] = {}
     if operation.function:
         parameters = _parameters(call, segment)
+        if operation.takes is not None and parameters.keys() - operation.takes:
+            raise bad_query("Request message has unresolved parameters.")
     else:
         parse_query(call.query, ())
-    return operation.act(Invocation(call, table, row_id, parameters))
+    return operation.act(Invocation(call, table, row_id, parameters, operation.takes))
+
+
+def unknown_parameter(operation: str, name: str) -> DataverseFault:
+    """Return the fault for a parameter that an action does not have."""
+    return bad_payload(
+        operation,
+        f"The parameter '{name[:100]}' in the request payload is not a valid parameter for the "
+        f"operation '{operation}'.",
+    )
 
 
 _TAGS: Final = ("tag",)

@@ -25,9 +25,9 @@ NAVIGATION: Final = "Microsoft.Dynamics.CRM.associatednavigationproperty"
 TOTAL_COUNT: Final = "Microsoft.Dynamics.CRM.totalrecordcount"
 COUNT_EXCEEDED: Final = "Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"
 
-_UNSUPPORTED: Final = frozenset(
-    {"$apply", "fetchXml", "sql", "savedQuery", "userQuery", "partitionId"}
-)
+#: The options that bring a FetchXML query; the last two name a view that has it.
+FETCH_SOURCES: Final = ("fetchXml", "savedQuery", "userQuery")
+_UNSUPPORTED: Final = frozenset({"$apply", *FETCH_SOURCES, "sql", "partitionId"})
 #: So many navigation properties are expanded in one query, on all levels together.
 MOST_EXPANSIONS: Final = 15
 TOO_MANY_LINKS: Final = "0x8004430d"

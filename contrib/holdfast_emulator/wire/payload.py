@@ -78,6 +78,7 @@ class Payload:
 
         :raises DataverseFault: a property is unknown, or points nowhere
         """
+        self._check_type(str(body.get(_TYPE, "")))
         found = Body(self.table)
         columns = self.table.by_wire_name
         for name, value in body.items():
@@ -94,6 +95,14 @@ class Payload:
             else:
                 found.values[name] = value
         return found
+
+    def _check_type(self, said: str) -> None:
+        expected = f"{NAMESPACE}{self.table.name}"
+        if said.removeprefix("#") not in ("", expected):
+            raise self._refused(
+                f"A resource with type '{said[:100]}' was found, but it is not assignable to the "
+                f"expected type '{expected}'."
+            )
 
     def _other(self, body: Body, name: str, value: object) -> None:
         """Read what is no column: a binding, rows inside this one, or an annotation."""

@@ -6,7 +6,7 @@ remembered between two pages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -26,7 +26,6 @@ from holdfast_emulator.queries.conditions import (
 from holdfast_emulator.queries.odata import order_of, parse_filter
 from holdfast_emulator.queries.query import Answer, Order, Query
 from holdfast_emulator.queries.select import sort_key
-from holdfast_emulator.wire.apply import ApplyReader
 from holdfast_emulator.wire.calls import Call, Reply, Unsupported, answer, bad_query
 from holdfast_emulator.wire.cookies import (
     Cookie,
@@ -36,13 +35,14 @@ from holdfast_emulator.wire.cookies import (
     write_delta_token,
     write_position,
 )
-from holdfast_emulator.wire.fetch import FetchReader
 from holdfast_emulator.wire.options import (
     COUNT_EXCEEDED,
+    FETCH_SOURCES,
     MAX_PAGE,
     TOTAL_COUNT,
     Options,
     Preferences,
+    option_names,
     parse_query,
     preferences,
 )
@@ -81,12 +81,12 @@ class Reader:
 
         :raises DataverseFault: the options are not understood, or the rows are not to be read
         """
+        names = option_names(call.query)
         prefer = preferences(call.headers.get("prefer", ""))
-        for other in (FetchReader(self.dataverse), ApplyReader(self.dataverse)):
-            if other.serves(call):
-                if prefer.track_changes:
-                    raise Unsupported("change tracking of what is not a plain list of rows")
-                return other.list(call, table, within.ids if within else None)
+        if not names.isdisjoint({*FETCH_SOURCES, "$apply"}):
+            if prefer.track_changes:
+                raise Unsupported("change tracking of what is not a plain list of rows")
+            return self._other(names, call, table, within)
         options = parse_query(call.query, _LIST)
         cookie = None if options.skip_token is None else read_cookie(options.skip_token)
         shape = shape_of(self.dataverse, table, options.select, options.expand, prefer, many=True)
@@ -97,6 +97,19 @@ class Reader:
                 raise Unsupported("change tracking of a navigation property")
             return request.tracked()
         return request.queried(self._filter(table, options, within))
+
+    def _other(
+        self, names: Collection[str], call: Call, table: TableDefinition, within: Within | None
+    ) -> Reply:
+        """Answer what is not a plain list; who reads rows does not wait for these to be loaded."""
+        ids = within.ids if within else None
+        if not any(name in names for name in FETCH_SOURCES):
+            from holdfast_emulator.wire.apply import ApplyReader
+
+            return ApplyReader(self.dataverse).list(call, table, ids)
+        from holdfast_emulator.wire.fetch import FetchReader
+
+        return FetchReader(self.dataverse).list(call, table, ids)
 
     def references(self, call: Call, table: TableDefinition, within: Within) -> Reply:
         """Answer ``/$ref`` of a collection with a page of URLs.

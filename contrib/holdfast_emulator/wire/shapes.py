@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from holdfast.schema import ColumnType
-from holdfast.values import Cell, Reference
+from holdfast.values import Reference
 from holdfast_emulator.behaviour.dataverse import Dataverse
 from holdfast_emulator.behaviour.metadata import ColumnDefinition
 from holdfast_emulator.behaviour.row import Cells, Row

@@ -29,11 +29,6 @@ _ATTRIBUTE: Final = "OData.Community.Display.V1.AttributeName"
 _OFFSET: Final = re.compile(r'<cookie page="\d{1,9}"><offset last="(\d{1,15})" /></cookie>\Z')
 
 
-def asks_sql(query: str) -> bool:
-    """Tell whether a query string has a statement."""
-    return any(unquote_plus(part.partition("=")[0]) == "sql" for part in query.split("&"))
-
-
 @dataclass(frozen=True, slots=True)
 class SqlService:
     """Answers statements."""

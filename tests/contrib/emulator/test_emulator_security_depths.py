@@ -299,3 +299,62 @@ def test_the_state_that_is_not_in_rows_goes_into_json_and_back(tree: Tree) -> No
     account = other.metadata.tables["account"]
     assert other.security.depth(tree.lead, account) is Depth.DEEP
     assert other.security.hidden(tree.lead, "account") == {"fax"}
+
+
+def test_a_pair_is_read_by_who_reads_both_of_its_rows(tree: Tree) -> None:
+    org, mate = tree.org, tree.mate
+    lead = org.create(mate, "lead", {"subject": "L"})
+    for name in ("Mia North", "Nils North"):
+        target = Reference("lead", lead.id)
+        row_id = tree.rows[name].id
+        org.associate(org.system, "account", row_id, "accountleads_association", target)
+    ask = Asker(org, "mate")
+    joined = (
+        "<fetch><entity name='lead'><attribute name='subject'/>"
+        "<link-entity name='accountleads' from='leadid' to='leadid'/></entity></fetch>"
+    )
+
+    def seen() -> list[int]:
+        return [
+            len(ask.get("accountleadscollection").value),
+            len(ask.fetch("leads", joined).value),
+            len(ask.get("accountleadscollection", sql="SELECT accountid FROM accountleads").value),
+        ]
+
+    assert seen() == [2, 2, 2]
+    org.security.limit(mate, "account", Depth.BASIC)
+    assert seen() == [1, 1, 1]
+    intersect = replace(org.metadata.tables["accountleads"], change_tracking=True)
+    org.metadata.put(intersect)
+    refused(lambda: org.track(mate, "accountleads"), DENIED, "prvReadAccount")
+    org.security.limit(mate, "account", Depth.GLOBAL)
+    assert len(org.track(mate, "accountleads").rows) == 2
+
+
+def test_what_is_known_of_a_file_is_read_with_its_row(tree: Tree) -> None:
+    org, mate = tree.org, tree.mate
+    for name in ("Mia North", "Nils North"):
+        values = {"fileattachmentid": tree.rows[name].id, "filename": f"{name}.txt"}
+        org.load(
+            "fileattachment", [{**values, "objectid": Reference("account", tree.rows[name].id)}]
+        )
+    assert org.count(mate, "fileattachment") == 2
+    org.security.limit(mate, "account", Depth.BASIC)
+    assert Asker(org, "mate").get("fileattachments").column("filename") == ["Mia North.txt"]
+    hidden = tree.rows["Nils North"].id
+    refused(lambda: org.retrieve(mate, "fileattachment", hidden), NO_ACCESS, "ReadAccess")
+
+
+def test_where_a_file_is_kept_is_told_in_no_language(tree: Tree) -> None:
+    ask, name = Asker(tree.org, "mate"), "storagepointer"
+    inner = f"<attribute name='{name}'/>"
+    link = f"<link-entity name='account' from='name' to='{name}'/>"
+    for options in (
+        {"_select": name},
+        {"_filter": f"{name} ne null"},
+        {"_apply": f"groupby(({name}))"},
+        {"fetchXml": f"<fetch><entity name='fileattachment'>{inner}</entity></fetch>"},
+        {"fetchXml": f"<fetch><entity name='fileattachment'>{link}</entity></fetch>"},
+        {"sql": f"SELECT {name} FROM fileattachment"},
+    ):
+        assert ask.get("fileattachments", **options).status == 400

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -89,3 +90,20 @@ def test_the_package_says_what_is_public() -> None:
         assert getattr(holdfast_emulator, name)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         holdfast_emulator.nonsense  # noqa: B018
+
+
+def test_nobody_who_only_reads_rows_waits_for_what_they_do_not_ask() -> None:
+    heavy = (
+        *("pydantic", "rich.table", "holdfast.replica", "holdfast.profile"),
+        *("holdfast_emulator.wire.definition_writes", "holdfast_emulator.queries.sql"),
+        *("holdfast_emulator.queries.aggregate", "holdfast_emulator.control.snapshot"),
+    )
+    code = (
+        "import sys; from holdfast_cli._app import run; run(['emulator', '--rows', 'many']); "
+        "import holdfast_emulator._organisation, holdfast_emulator.wire.api; "
+        f"print(sorted(set({heavy!r}) & set(sys.modules)))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50
+    )
+    assert found.stdout.strip() == "[]"

@@ -381,3 +381,14 @@ async def test_a_refusal_has_the_annotations_that_are_asked_for(
     if wanted == "*":
         assert error[f"{CDS}InnerError.Message"] == error["message"]
         assert "80040217" in error[f"{CDS}HelpLink"]
+
+
+async def test_a_row_of_another_type_is_refused(client: Client) -> None:
+    for kind in ("Microsoft.Dynamics.CRM.account", "#Microsoft.Dynamics.CRM.account"):
+        made = await client("PATCH", f"accounts({ID})", {"@odata.type": kind, "name": "A"})
+        assert made.status == 204, made.text
+    other = {"@odata.type": "Microsoft.Dynamics.CRM.contact", "name": "B"}
+    for method, target in (("POST", "accounts"), ("PATCH", f"accounts({ID})")):
+        refused = await client(method, target, other)
+        assert (refused.status, refused.code) == (400, "0x80048d19")
+    assert [row["name"] for row in (await client("GET", "accounts")).value] == ["A"]

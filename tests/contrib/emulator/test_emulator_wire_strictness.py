@@ -152,3 +152,24 @@ async def test_metadata_filters_may_be_grouped(client: Client) -> None:
         answer = await client("GET", f"EntityDefinitions?$select=LogicalName&$filter={source}")
         assert answer.status == 200, answer.text
         assert [one["LogicalName"] for one in answer.value] == ["account", "contact"]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "json"),
+    [
+        ("POST", "accounts/Microsoft.Dynamics.CRM.CreateMultiple", {"Targets": [], "Target": 1}),
+        ("POST", "accounts/Microsoft.Dynamics.CRM.UpdateMultiple", {"Targets": [], "Target": 1}),
+        ("POST", "accounts/Microsoft.Dynamics.CRM.UpsertMultiple", {"Targets": [], "Target": 1}),
+        ("POST", "BulkDelete", {"JobName": "a", "QuerySet": [], "Recurrence": "DAILY"}),
+        ("POST", "GrantAccess", {"Principal": {}}),
+        ("POST", "WinOpportunity", {"Reason": 3}),
+        ("GET", "WhoAmI(Of='me')", None),
+        ("GET", "RetrieveTotalRecordCount(Names=@p)?@p=[]", None),
+    ],
+)
+async def test_a_parameter_that_an_operation_does_not_have_is_refused(
+    client: Client, method: str, target: str, json: object
+) -> None:
+    answer = await client(method, target, json)
+    assert answer.status == 400, answer.text
+    assert ("is not a valid parameter for the operation" in answer.text) == (method == "POST")

@@ -16,7 +16,8 @@ from holdfast.values import Reference
 from holdfast_cli import _json
 from holdfast_cli._errors import ExitCode, report_code
 from holdfast_cli._log import warnings_on_stderr
-from holdfast_cli._render import clean, console, one_line, size_text, value_text
+from holdfast_cli._plain import clean, console, one_line
+from holdfast_cli._render import size_text, value_text
 from holdfast_cli._report import report_text
 from holdfast_cli._status import advice, header, show_tables
 from support.cli_command import Cli

@@ -9,8 +9,8 @@ import pytest
 
 from holdfast.errors import Unreachable
 from holdfast.status import Downloaded, Downloading, Event, IssueRaised, Uploading
+from holdfast_cli._plain import console
 from holdfast_cli._progress import Bars, Follower, Lines, with_progress
-from holdfast_cli._render import console
 
 
 class Clock:

@@ -78,7 +78,7 @@ def found(expression: Expression, world: StillRows) -> list[bool]:
     return [test(row) is True for row in world.of["account"]]
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(expressions("account"), worlds())
 def test_what_is_written_means_the_same(expression: Expression, world: StillRows) -> None:
     text = written(expression)
@@ -86,7 +86,7 @@ def test_what_is_written_means_the_same(expression: Expression, world: StillRows
         assert found(parse(text), world) == found(expression, world)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(expressions("account"))
 def test_what_was_read_is_written_for_ever(expression: Expression) -> None:
     text = written(expression)

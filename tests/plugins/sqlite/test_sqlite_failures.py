@@ -427,7 +427,7 @@ async def test_no_read_transaction_outlives_a_chunk(open_sqlite: Open, path: Pat
         async for record in query:
             seen.append(record)
             if len(seen) % 700 == 0:
-                await storage.write([Delete("people", [record[0]])])
+                await storage.write([Delete("people", [str(record[0])])])
                 assert emptied(path)
         assert seen == people(2000)
         async for _ in storage.query(Query("people")):

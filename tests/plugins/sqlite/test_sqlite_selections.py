@@ -11,7 +11,8 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from holdfast.contracts import Layout, Put, Storage
+from holdfast.contracts import Delete, Layout, Put, Storage
+from holdfast.errors import StorageError
 from holdfast.filters import (
     EVERYTHING,
     And,
@@ -120,7 +121,7 @@ class Asker:
                 return Compare(self.pick(list(C)), at, Literal(self.pick(pool)))
             case 5:
                 part = self.condition(source, depth - 1), self.condition(source, depth - 1)
-                return self.pick([And, Or])(part)
+                return And(part) if self.often() else Or(part)
             case 6:
                 return Not(self.condition(source, depth - 1))
             case _:
@@ -209,8 +210,6 @@ async def storage(open_sqlite: Open) -> AsyncIterator[Storage]:
 
 
 async def refill(storage: Storage, tables: dict[str, list[Record]]) -> None:
-    from holdfast.contracts import Delete
-
     for table, records in tables.items():
         await storage.write([Delete(table, IDS), Put(table, records)])
 
@@ -237,3 +236,43 @@ async def test_a_selection_means_what_it_says(
         ], (seed, selection)
         filled += bool(wanted)
     assert filled > 80
+
+
+@pytest.mark.parametrize(
+    ("day", "calendar", "year", "period"),
+    [
+        ("2024-01-28", FiscalCalendar(1, 1, FiscalPeriod.FOUR_WEEKS), 2024, 1),
+        ("2024-01-29", FiscalCalendar(1, 1, FiscalPeriod.FOUR_WEEKS), 2024, 2),
+        ("2024-12-31", FiscalCalendar(1, 1, FiscalPeriod.FOUR_WEEKS), 2024, 13),
+        ("2024-03-31", FiscalCalendar(4, 1, FiscalPeriod.QUARTERLY), 2023, 4),
+        ("2024-04-01", FiscalCalendar(4, 1, FiscalPeriod.QUARTERLY), 2024, 1),
+        ("2024-02-29", FiscalCalendar(1, 31, FiscalPeriod.MONTHLY), 2024, 2),
+        ("2024-02-28", FiscalCalendar(1, 31, FiscalPeriod.MONTHLY), 2024, 1),
+        ("2024-06-30", FiscalCalendar(7, 1, FiscalPeriod.ANNUALLY), 2023, 1),
+        ("2024-12-31", FiscalCalendar(7, 1, FiscalPeriod.SEMIANNUALLY), 2024, 1),
+        ("2025-01-01", FiscalCalendar(7, 1, FiscalPeriod.SEMIANNUALLY), 2024, 2),
+    ],
+)
+async def test_a_day_is_in_the_fiscal_period_that_the_calendar_says(
+    storage: Storage, day: str, calendar: FiscalCalendar, year: int, period: int
+) -> None:
+    await storage.write([Put("account", [("a", *[None] * 8, day)])])
+    asked = Selection(
+        "account",
+        (
+            Output("year", column("born"), part=DatePart.FISCAL_YEAR),
+            Output("period", column("born"), part=DatePart.FISCAL_PERIOD),
+        ),
+        fiscal=calendar,
+    )
+    count = calendar.period.value
+    found = [record async for record in storage.select(asked)]
+    assert found == [(year, year * count + period - 1)]
+
+
+async def test_a_sum_beyond_what_a_float_holds_is_an_error_and_not_null(storage: Storage) -> None:
+    largest = [(key, *[None] * 5, 1.7e308, *[None] * 3) for key in ("a", "b")]
+    await storage.write([Put("account", largest)])
+    asked = Selection("account", (Output("sum", column("ratio"), Aggregate.SUM),), grouped=True)
+    with pytest.raises(StorageError):
+        [record async for record in storage.select(asked)]

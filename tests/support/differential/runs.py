@@ -73,11 +73,13 @@ class Run:
         test = predicate(parsed, SCHEMAS["thing"].positions, related=self.world.related)
         return frozenset(str(r[0]) for r in self.world.records["thing"] if test(r) is True)
 
-    async def shrunk(self, found: Difference) -> Difference:
+    async def shrunk(
+        self, found: Difference, languages: Sequence[FilterLanguage] = LANGUAGES
+    ) -> Difference:
         """Return a difference of the same judge with as simple a filter as can be found."""
         for _ in range(200):
             for simpler in filters.simpler(found.filter):
-                _, other, _ = await self.compare(simpler)
+                _, other, _ = await self.compare(simpler, languages)
                 if other is not None and other.judge == found.judge:
                     found = other
                     break

@@ -239,9 +239,10 @@ class Tables:
         raise no_mark("from" if link.source is None else "to", "link-entity")
 
     def _stored(self, table: TableDefinition, name: str) -> ColumnDefinition:
-        if name not in table.by_name:
+        found = table.by_name.get(name)
+        if found is None or not found.readable:
             raise no_attribute(table.name, name)
-        return table.by_name[name]
+        return found
 
 
 def column_of(table: TableDefinition, name: str, asking: Asking) -> ColumnDefinition:
@@ -249,7 +250,8 @@ def column_of(table: TableDefinition, name: str, asking: Asking) -> ColumnDefini
 
     :raises DataverseFault: the table has no such column
     """
-    if name not in table.by_name and name in table.by_wire_name:
+    known = table.by_name.get(name)
+    if not known.readable if known else name in table.by_wire_name:
         raise no_attribute(table.name, name)
     try:
         return TableScope(table, asking).bind(Field(name)).column
