@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from holdfast.hookspecs import hookimpl
     from holdfast.model import Row
     from holdfast.replica import Replica, open  # noqa: A004  holdfast.open, as files have it
-    from holdfast.table import Rows, Table
+    from holdfast.table import Explanation, Rows, Table
     from holdfast.values import Reference
 
 __all__ = [
     "API_VERSION",
+    "Explanation",
     "HoldfastError",
     "OpenMode",
     "Reference",

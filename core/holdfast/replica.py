@@ -18,6 +18,7 @@ from typing import Any, Final
 from holdfast import _setup
 from holdfast._download import OF_ONE_CALL, Download
 from holdfast._engine import CALLER, VIEWS, Engine, caller_text, moment, unbroken
+from holdfast._explain import Explanation, explained_whole
 from holdfast._fetch import Answered, fetched
 from holdfast._issues import Issues
 from holdfast._scopes import (
@@ -112,6 +113,14 @@ class Replica:
         :raises QueryError: the storage in use does not answer such questions
         """
         return fetched(self._engine, fetchxml)
+
+    async def explain(self, fetchxml: str) -> Explanation:
+        """Return how a FetchXML query would be answered.
+
+        :raises FilterError: the query does not parse
+        :raises QueryError: the storage in use does not answer such questions
+        """
+        return await explained_whole(self._engine, fetchxml)
 
     def views(self, table: str) -> list[str]:
         """Return the names of the server's saved views of a table, sorted, as last downloaded.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from holdfast import _ask, _query
 from holdfast._ask import Filter, Rows
+from holdfast._explain import Explanation, explained
 from holdfast._plan import rows
 from holdfast._store import Writes
 from holdfast._validate import check_create, check_update
@@ -21,7 +22,7 @@ from holdfast.model import Op, OpKind, Row
 from holdfast.schema import TableSchema
 from holdfast.values import Change, Reference, canonical_id
 
-__all__ = ["Rows", "Table"]
+__all__ = ["Explanation", "Rows", "Table"]
 
 if TYPE_CHECKING:
     from holdfast._engine import Engine
@@ -107,6 +108,22 @@ class Table:
             self._store.positions(self.name),
             self._engine.plugins.functions,
         )
+
+    async def explain(
+        self,
+        filter: Filter | None = None,  # noqa: A002  the word people know from OData
+        *,
+        order_by: str | None = None,
+        top: int | None = None,
+        expand: str | None = None,
+    ) -> Explanation:
+        """Return how a query would be answered: who does what, and the storage's plan.
+
+        :raises FilterError: a filter does not parse
+        :raises QueryError: something names a column, or a table, that is not there
+        """
+        words = _ask.Words(filter, None, order_by, top, expand)
+        return await explained(self._engine, self._scope, words)
 
     async def labels(self, row: Row) -> dict[str, str]:
         """Return what a person wants to read: option labels, and the names of looked-up rows.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -62,12 +62,24 @@ def values(row: Row | None, columns: Iterable[str] | None = None) -> Document | 
 def row(given: Row, columns: Iterable[str], labels: Mapping[str, str]) -> Document:
     """Return a row, with the labels of those values that have one."""
     names = list(columns)
-    return {
+    document: dict[str, object] = {
         "id": given.id,
         "pending": given.pending,
         "values": values(given, names),
         "labels": {name: labels[name] for name in names if name in labels},
     }
+    if given.expanded:
+        document["expanded"] = {name: _beside(rows) for name, rows in given.expanded.items()}
+    return document
+
+
+def _beside(found: Row | Sequence[Row] | None) -> object:
+    """Return expanded rows: one, several or none."""
+    if found is None:
+        return None
+    if isinstance(found, Row):
+        return row(found, found, {})
+    return [row(one, one, {}) for one in found]
 
 
 def issue(given: Issue) -> Document:

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from rich.console import Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -103,9 +104,14 @@ def grid(headings: Sequence[RenderableType]) -> Table:
 
 
 def fits(table: Table) -> bool:
-    """Tell whether a table can be shown without breaking words."""
+    """Tell whether a table can be shown without breaking words; if so, it will be."""
     screen = console(sys.stdout)
-    return table.__rich_measure__(screen, screen.options).minimum <= screen.width
+    if table.__rich_measure__(screen, screen.options).minimum > screen.width:
+        return False
+    for column in table.columns:  # Rich narrows the widest columns, whatever words they hold
+        cells = [Measurement.get(screen, screen.options, one) for one in column.cells]
+        column.min_width = max((one.minimum for one in cells), default=None)
+    return True
 
 
 def records(

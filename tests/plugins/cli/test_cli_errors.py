@@ -46,7 +46,7 @@ def test_all_mistakes_of_a_profile_are_told_at_once(cli: Cli) -> None:
         (["create", "nope", "name=x"], "table 'nope' is not kept offline"),
         (["query", "account", "--columns", "name,nope"], "account has no column nope"),
         (["query", "account", "--columns", "nam"], "did you mean 'name'?"),
-        (["query", "account", "--columns", ""], "--columns names no column; leave it out"),
+        (["query", "account", "--columns", ""], "--select names no column; leave it out"),
         (["query", "account", "--top", "x"], "`holdfast query --help` shows what is understood"),
         (
             ["delete", "account", NOBODY, "and", "more"],
