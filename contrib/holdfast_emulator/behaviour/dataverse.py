@@ -20,7 +20,7 @@ from holdfast_emulator.behaviour.changes import ChangePage, Tracker, TrackPositi
 from holdfast_emulator.behaviour.clock import VirtualClock
 from holdfast_emulator.behaviour.column_security import CLOSED, EVERYBODY, ColumnAccess
 from holdfast_emulator.behaviour.custom_api import CustomApis
-from holdfast_emulator.behaviour.derive import Derivation, draft_of, overlay
+from holdfast_emulator.behaviour.derive import Derivation, without
 from holdfast_emulator.behaviour.directory import Directory
 from holdfast_emulator.behaviour.file_messages import file_apis
 from holdfast_emulator.behaviour.file_tables import ATTACHMENT, BLOCKS, install
@@ -418,9 +418,7 @@ class Dataverse:
 
     def remove_key(self, table: str, name: str) -> None:
         """Take an alternate key away; nothing happens when there is none of this name."""
-        definition = self._table(table)
-        others = tuple(key for key in definition.keys if key.name != name)
-        self.metadata.put(replace(definition, keys=others))
+        self.metadata.put(without_key(self._table(table), name))
 
     def secure(
         self,
@@ -471,12 +469,7 @@ class Dataverse:
     def _shown(self, user: User, row: Row) -> Row:
         """Return what the user sees of a row: null where a column is hidden."""
         hidden = self.security.hidden(user, row.table)
-        if not hidden:
-            return row
-        draft = draft_of(row.definition, row.cells)
-        for name in hidden:
-            overlay(row.definition, draft, name, None)
-        return Row(row.definition, tuple(draft.values()))
+        return without(row, hidden) if hidden else row
 
     def _outside_transactions(self) -> None:
         if self._ledger.open:

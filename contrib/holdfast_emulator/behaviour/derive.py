@@ -43,6 +43,14 @@ def overlay(table: TableDefinition, draft: Draft, name: str, value: Cell | Refer
         draft[beside] = value.table if isinstance(value, Reference) else None
 
 
+def without(row: Row, hidden: Collection[str]) -> Row:
+    """Return the row as it looks to who does not see these columns: null is in their place."""
+    draft = draft_of(row.definition, row.cells)
+    for name in hidden:
+        overlay(row.definition, draft, name, None)
+    return Row(row.definition, tuple(draft.values()))
+
+
 def stamp_of(now: datetime) -> str:
     """Return the cell of an instant; the server keeps whole seconds."""
     return now.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
