@@ -26,7 +26,7 @@ from holdfast_emulator.behaviour.file_messages import file_apis
 from holdfast_emulator.behaviour.file_tables import ATTACHMENT, BLOCKS, install
 from holdfast_emulator.behaviour.files import Files
 from holdfast_emulator.behaviour.keeping import Keeper
-from holdfast_emulator.behaviour.key_rules import accept_key, key_over, with_key
+from holdfast_emulator.behaviour.key_rules import accept_key, key_over, with_key, without_key
 from holdfast_emulator.behaviour.ledger import Effect, Ledger, Operation
 from holdfast_emulator.behaviour.links import Links
 from holdfast_emulator.behaviour.loading import Loader
@@ -288,9 +288,9 @@ class Dataverse:
         return None if cells is None else Row(definition, cells)
 
     def name_of(self, user: User, reference: Reference) -> str | None:
-        """Return the primary name of the row pointed to, which need not be the user's to read.
+        """Return the primary name of a row, also of one not to be read; None if it has none.
 
-        None when it is gone, has none, or has one that is hidden from the user.
+        A name that is hidden from the user is none.
         """
         definition = self._table(reference.table)
         if definition.primary_name in self.security.hidden(user, reference.table):
@@ -392,9 +392,8 @@ class Dataverse:
         Nothing is checked, no rule runs and no effect is told; what the server derives is derived.
         ``createdon`` and ``modifiedon`` are kept where they are given.
         """
-        definition = self._table(table)
         self._outside_transactions()
-        return self._loader.load(definition, rows)
+        return self._loader.load(self._table(table), rows)
 
     def add_table(self, table: TableDefinition) -> None:
         """Add a table; all its columns are the caller's to give, ``versionnumber`` among them."""
@@ -408,8 +407,7 @@ class Dataverse:
         if column.name in definition.by_name:
             raise ValueError(f"{table} has a column {column.name} already")
         wider = replace(definition, columns=(*definition.columns, column))
-        self._prepare(wider)
-        self.metadata.put(wider)
+        self.add_table(wider)
         self._tracker.floors[table] = self._ledger.next_version()
 
     def add_key(self, table: str, key: KeyDefinition) -> None:
