@@ -266,6 +266,11 @@ WRITTEN: tuple[tuple[Expression, str], ...] = (
         lead(And((IsNull(AGE), is_(CONTACT, "height", C.EQ, 1)))),
         "primarycontactid/age eq null and primarycontactid/height eq 1",
     ),
+    (
+        lead(Not(customer(EVERYTHING))),
+        "primarycontactid/contactid ne null "
+        "and primarycontactid/customer_account/accountid eq null",
+    ),
     # "Not related" is true without a row and where the test is not true.
     (Not(lead(is_(CONTACT, "age", C.EQ, 1))), "primarycontactid/age ne 1"),
     (
