@@ -268,8 +268,10 @@ WRITTEN: tuple[tuple[Expression, str], ...] = (
     ),
     (
         lead(Not(customer(EVERYTHING))),
-        "primarycontactid/contactid ne null "
-        "and primarycontactid/customer_account/accountid eq null",
+        (
+            "primarycontactid/contactid ne null "
+            "and primarycontactid/customer_account/accountid eq null"
+        ),
     ),
     # "Not related" is true without a row and where the test is not true.
     (Not(lead(is_(CONTACT, "age", C.EQ, 1))), "primarycontactid/age ne 1"),
