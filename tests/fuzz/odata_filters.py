@@ -71,9 +71,10 @@ _WORD: Final = re.compile(r"[A-Za-z_.]+|[0-9-]+|'[^']*'|[ ()]+|.", re.DOTALL)
 def mutated(dice: Random) -> str:
     """Return a filter that was right before somebody sat on the keyboard."""
     text = dice.choice(SEEDS)
-    if not dice.randrange(4):
-        text = f"{text} {dice.choice(('and', 'or'))} {dice.choice(SEEDS)}"
-    for _ in range(dice.choice((1, 1, 1, 2, 4))):
+    for _ in range(dice.randrange(3)):
+        word = dice.choice(("and", "or", "and not", "or not"))
+        text = f"{text} {word} ({dice.choice(SEEDS)})"
+    for _ in range(dice.choice((0, 1, 1, 2, 4))):
         at = dice.randrange(len(text) + 1)
         near = min(len(text), at + dice.randrange(12))
         match dice.randrange(9):

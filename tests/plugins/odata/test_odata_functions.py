@@ -261,7 +261,6 @@ def test_a_function_is_refused_by_name_and_place(marked: str, message: str) -> N
             "not primarycontactid/#Today(PropertyName='createdon')",
         ),
     ],
-    ids=str,
 )
 def test_a_function_is_written_so(expression: Expression, text: str) -> None:
     assert link_text(expression) == text.replace("#", CRM)
@@ -289,7 +288,6 @@ def test_a_function_is_written_so(expression: Expression, text: str) -> None:
         ),
         (InHierarchy(PARENT, "account", "parentid", "me", Branch.ABOVE), "expected an id"),
     ],
-    ids=str,
 )
 def test_a_function_that_does_not_fit_is_refused(expression: Expression, message: str) -> None:
     with pytest.raises(FilterError) as raised:
