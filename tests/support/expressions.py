@@ -41,6 +41,7 @@ from support.related import StillRows
 
 T = ColumnType
 IDS: Final = tuple(f"{digit * 8}-1111-4111-8111-111111111111" for digit in "abcd")
+NOBODY: Final = "eeeeeeee-1111-4111-8111-111111111111"
 ME: Final = IDS[0]
 _TEXTS: Final = ("", "a", "Ab", "ÆØ", "straße", "a%b", "[x]", " b ", "<&\"'>", "a\nb\t", "]]>")
 _NUMBERS: Final = (-1, 0, 1, 2, 2**53 + 1)
@@ -107,11 +108,12 @@ def rows_of(table: str) -> st.SearchStrategy[Record]:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> StillRows:
-    """Draw some rows of each table, no two with the same id."""
+    """Draw some rows of each table, no two with the same id, and one with nothing but its id."""
     found: dict[str, list[Record]] = {}
-    for name in TABLES:
+    for name, schema in TABLES.items():
         rows = st.lists(rows_of(name), max_size=4, unique_by=lambda row: row[0])
-        found[name] = draw(rows)
+        empty: Record = (NOBODY, *(None for _ in schema.fields[1:]))
+        found[name] = [*draw(rows), empty]
     return StillRows(TABLES, found)
 
 

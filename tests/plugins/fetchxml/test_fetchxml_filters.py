@@ -412,6 +412,32 @@ def test_a_condition_on_an_outer_link_asks_for_a_record() -> None:
     assert parse(asked) == And((no_name, related(Compare(C.NE, contact("age"), Literal(1)))))
 
 
+def test_a_negative_condition_on_an_outer_link_lets_rows_without_one_through() -> None:
+    asked = "<filter><condition entityname='c' attribute='age' operator='ne' value='1'/></filter>"
+    other = related(And((IS_OLD, Compare(C.NE, contact("age"), Literal(1)))))
+    assert parse(view(asked + LINK.format("outer", OLD))) == Or((other, Not(related())))
+
+
+def test_conditions_on_one_link_are_about_one_row_of_it() -> None:
+    def asked(operator: str, kind: str, value: str) -> str:
+        return across(operator, f"value='{value}'", kind)
+
+    no_name = IsNull(ref("name"))
+    older, younger = (
+        Compare(C.GT, contact("age"), Literal(1)),
+        Compare(C.LT, contact("age"), Literal(9)),
+    )
+    both = asked("gt", "or", "1") + asked("lt", "or", "9")
+    assert parse(view(both + LINK.format("outer", ""))) == Or(
+        (
+            related(And((older, younger))),
+            And((no_name, related(older))),
+            And((no_name, related(younger))),
+            And((no_name, no_name)),
+        )
+    )
+
+
 def test_what_no_row_alone_can_say_is_refused() -> None:
     both = "<filter><condition attribute='city' operator='eq' valueof='c.city'/></filter>"
     error = refusal(view(both + LINK.format("inner", "")))

@@ -40,7 +40,7 @@ from holdfast.model import Asking, Caller
 from holdfast.schema import DateBehavior, Kind
 from holdfast_fetchxml import FetchXmlLanguage, FetchXmlSettings
 from support.crm import ACCOUNT, CONTACT, TABLES
-from support.expressions import IDS, ME, expressions, worlds
+from support.expressions import IDS, ME, expressions, leaves, worlds
 from support.related import StillRows
 
 C = Comparison
@@ -84,6 +84,15 @@ def test_what_is_written_means_the_same(expression: Expression, world: StillRows
     text = written(expression)
     if text is not None:
         assert found(parse(text), world) == found(expression, world)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(leaves("account"), worlds())
+def test_each_leaf_is_denied_where_it_is_false_and_not_where_it_is_unknown(
+    leaf: Expression, world: StillRows
+) -> None:
+    for expression in (leaf, Not(leaf), Not(Or((Not(leaf), leaf)))):
+        assert found(parse(render(expression)), world) == found(expression, world)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
