@@ -74,8 +74,11 @@ def is_answered(selection: Selection, tables: Tables) -> bool:
 def asked_of(question: Query | Selection, tables: Tables) -> Asked:
     """Return the statement that a question begins with."""
     if isinstance(question, Query):
-        return of_query(question, tables).asked(limit=question.limit)
-    return _built(question, tables).asked(limit=question.limit, offset=question.offset)
+        return of_query(question, tables).asked(limit=question.limit, last=True)
+    built = _built(question, tables)
+    if isinstance(built, Statement):
+        return built.asked(limit=question.limit, offset=question.offset, last=True)
+    return built.asked(limit=question.limit, offset=question.offset)
 
 
 def _built(selection: Selection, tables: Tables) -> Statement | Grouped:

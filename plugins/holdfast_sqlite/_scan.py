@@ -48,7 +48,7 @@ class Scan:
         statement = self._built(database)
         left = None if statement.limit is None else statement.limit - self._yielded
         wanted = self._size if left is None else min(self._size, left)
-        rows = self._rows(database, statement, wanted)
+        rows = self._rows(database, statement, wanted, last=wanted == left)
         self._yielded += len(rows)
         self.finished = len(rows) < wanted or self._yielded == statement.limit
         if not self.finished:
@@ -67,9 +67,12 @@ class Scan:
         self._cells = statement.cells
         return statement
 
-    def _rows(self, database: Database, statement: Statement, wanted: int) -> list[Record]:
+    def _rows(
+        self, database: Database, statement: Statement, wanted: int, *, last: bool
+    ) -> list[Record]:
         if self._position is None:
-            return statement.asked(limit=wanted, offset=statement.offset).run(database)
+            asked = statement.asked(limit=wanted, offset=statement.offset, last=last)
+            return asked.run(database)
         rows: list[Record] = []
         for asked in statement.following(self._position, wanted):
             rows += asked.run(database)

@@ -103,9 +103,13 @@ class Statement:
         places = {sql: at for at, sql in enumerate(self.columns)}
         return tuple(row[places[term.sql]] for term in self.terms)
 
-    def asked(self, *, limit: int | None, offset: int = 0) -> Asked:
-        """Return the text that reads from the start."""
-        return self._asked("", self.parameters.fork(), limit, offset)
+    def asked(self, *, limit: int | None, offset: int = 0, last: bool = False) -> Asked:
+        """Return the text that reads from the start.
+
+        :param last: nothing will be read behind it, so its rows need no position
+        """
+        columns = self.cells if last else self.columns
+        return self._asked(columns, "", self.parameters.fork(), limit, offset)
 
     def following(self, position: Position, limit: int) -> Iterator[Asked]:
         """Yield the texts that read what comes behind a position, one after the other.
@@ -117,20 +121,31 @@ class Statement:
             for same, further in _behind(self.terms, position):
                 parameters = self.parameters.fork()
                 condition = " AND ".join(part(parameters) for part in (*same, further))
-                yield self._asked(f" AND {condition}", parameters, limit, 0)
+                yield self._asked(self.columns, f" AND {condition}", parameters, limit, 0)
             return
         parameters = self.parameters.fork()
         either = [
             f"({' AND '.join(part(parameters) for part in (*same, further))})"
             for same, further in _behind(self.terms, position)
         ]
-        yield self._asked(f" AND ({' OR '.join(either) or '0'})", parameters, limit, 0)
+        behind = f" AND ({' OR '.join(either) or '0'})"
+        yield self._asked(self.columns, behind, parameters, limit, 0)
 
-    def _asked(self, also: str, parameters: Parameters, limit: int | None, offset: int) -> Asked:
-        order = ", ".join(term.order_sql for term in self.terms)
-        columns = ", ".join(self.columns)
-        sql = f"SELECT {columns} FROM {self.from_sql} WHERE {self.where}{also} ORDER BY {order}"  # noqa: S608  identifiers are validated, values bound
+    def _asked(
+        self,
+        columns: Sequence[str],
+        also: str,
+        parameters: Parameters,
+        limit: int | None,
+        offset: int,
+    ) -> Asked:
+        where = f"WHERE {self.where}{also}{self._order}"
+        sql = f"SELECT {', '.join(columns)} FROM {self.from_sql} {where}"  # noqa: S608  identifiers are validated, values bound
         return Asked(sql, parameters).cut(limit, offset)
+
+    @cached_property
+    def _order(self) -> str:
+        return f" ORDER BY {', '.join(term.order_sql for term in self.terms)}"
 
 
 def _behind(terms: Sequence[Term], position: Position) -> Iterator[tuple[Sequence[Part], Part]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -18,12 +18,14 @@ from holdfast.filters import (
     Compare,
     Comparison,
     Expression,
+    HasOption,
     In,
     IsNull,
     Like,
     Literal,
     Not,
     Or,
+    Related,
     columns,
     conjuncts,
     like_regex,
@@ -351,3 +353,74 @@ def test_a_field_or_function_that_is_not_there_is_found_before_any_row_is_read()
         predicate(IsNull(column(Kind.TEXT, "nowhere")), {"x": 0})
     with pytest.raises(KeyError):
         predicate(Call("nothing", ()), {"x": 0})
+
+
+@pytest.mark.parametrize("pattern", ["fjord", "fjord%", "%fjord", "%fjord%", "", "%", "%%"])
+def test_a_pattern_that_is_only_text_means_what_its_expression_does(pattern: str) -> None:
+    for text in ("", "Fjord", "the FJORD", "Fjords", "a fjord b", "f", "%"):
+        like = Like(column(Kind.TEXT), pattern)
+        assert answer(like, text) is (like_regex(pattern).match(fold(text)) is not None)
+
+
+def test_options_are_compared_whole_and_null_has_none() -> None:
+    has = HasOption(column(Kind.KEY), (1, 9))
+    cells = ("1", "9,12", "12", "-1", None)
+    assert [answer(has, cell) for cell in cells] == [True, True, False, False, None]
+    assert [answer(negate(has), cell) for cell in cells] == [False, False, True, True, True]
+    assert answer(HasOption(column(Kind.KEY), ()), "1") is False
+
+
+class People:
+    """Rows of another table: a number and a name."""
+
+    def __init__(self, *rows: tuple[Cell, Cell]) -> None:
+        self._rows = rows
+
+    def positions(self, table: str) -> Mapping[str, int]:
+        assert table == "people"
+        return {"number": 0, "name": 1}
+
+    def rows(self, table: str, field: str, cell: Cell) -> list[tuple[Cell, Cell]]:
+        assert (table, field) == ("people", "number")
+        return [row for row in self._rows if row[0] == cell]
+
+
+def test_a_link_is_never_unknown() -> None:
+    """Nor is its negation, whatever is unknown or null on the way."""
+    people = People((1, "Anna"), (2, None), (2, "Bo"), (3, None))
+    named = Like(column(Kind.TEXT, "name"), "b%")
+    link = Related("people", column(Kind.INTEGER, "number"), column(Kind.INTEGER), named)
+    for where, wanted in (
+        (link, [False, True, False, False, False]),
+        (Not(link), [True, False, True, True, True]),
+    ):
+        test = predicate(where, {"x": 0}, related=people)
+        assert [test((cell,)) for cell in (1, 2, 3, 4, None)] == wanted
+    with pytest.raises(ValueError, match="nobody gave the rows of people"):
+        predicate(link, {"x": 0})
+
+
+def test_nothing_of_an_expression_is_run() -> None:
+    """Values, patterns and names are reached by name; none is in the text that is compiled."""
+    hostile = '\'); raise SystemExit("""\\\n#'
+    parts = (
+        Compare(C.EQ, ColumnRef(hostile, Kind.TEXT), Literal(hostile)),
+        In(ColumnRef(hostile, Kind.TEXT), (hostile,)),
+        Like(ColumnRef(hostile, Kind.TEXT), "%'); raise%"),
+        Like(ColumnRef(hostile, Kind.TEXT), "_'); raise%"),
+        Call(hostile, (ColumnRef(hostile, Kind.TEXT), Literal(hostile))),
+    )
+    test = predicate(And(parts), {hostile: 0}, {hostile: lambda *_: True})
+    assert test((hostile,)) is False  # the last pattern wants something before the quote
+    assert predicate(Or(parts[2:]), {hostile: 0}, {hostile: lambda *_: None})((hostile,)) is True
+
+
+@pytest.mark.parametrize("word", [And, Or])
+def test_a_filter_may_be_deep_or_wide(word: type[And | Or]) -> None:
+    leaf: Expression = Compare(C.EQ, column(Kind.INTEGER), Literal(1))
+    wide = word((leaf,) * 3000)
+    assert [answer(wide, cell) for cell in (1, 2, None)] == [True, False, None]
+    deep = leaf
+    for _ in range(100):
+        deep = Not(word((deep, leaf)))
+    assert [answer(deep, cell) for cell in (1, None)] == [word is And, None]

@@ -103,9 +103,16 @@ def _step(leaf: Leaf, *, decisive: bool) -> Iterator[str]:
 
 
 _MOST_KEPT: Final = 256
+_LONGEST_KEPT: Final = 5_000  # characters; about fifty conditions
 
 
-@lru_cache(maxsize=_MOST_KEPT)
 def _code(text: str) -> CodeType:
     """Compile; filters of the same shape have the same text."""
+    return _kept(text) if len(text) <= _LONGEST_KEPT else _compile(text)
+
+
+def _compile(text: str) -> CodeType:
     return compile(text, "<filter>", "exec")
+
+
+_kept = lru_cache(maxsize=_MOST_KEPT)(_compile)
