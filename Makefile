@@ -15,6 +15,7 @@ test: check
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/emulator.py
+	$(BIN)/python bench/queries.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -229,10 +229,18 @@ class TableSchema:
         return self.by_name.get(name)
 
     def only(self, names: Iterable[str]) -> TableSchema:
-        """Return this schema with no more than these columns; the primary id always stays first."""
+        """Return this schema with no more than these columns; the primary id always stays first.
+
+        :param names: of columns, or of their hidden fields, which a filter may read
+        """
         wanted = {self.primary_id, *names}
         first = self.by_name[self.primary_id]
-        rest = (c for c in self.columns if c.name in wanted and c.name != self.primary_id)
+        rest = (
+            column
+            for column in self.columns
+            if column.name != self.primary_id
+            and not wanted.isdisjoint(f.name for f in column.fields)
+        )
         return replace(self, columns=(first, *rest))
 
     @cached_property

@@ -28,16 +28,14 @@ NOTHING: Final = Or()
 
 def all_of(parts: Iterable[Expression]) -> Expression:
     """Return what is true when every part is, without needless nesting."""
-    kept = tuple(dict.fromkeys(inner for part in parts for inner in flat(part)))
+    kept = tuple(inner for part in parts for inner in flat(part))
     return kept[0] if len(kept) == 1 else And(kept)
 
 
 def any_of(parts: Iterable[Expression]) -> Expression:
     """Return what is true when one part is, without needless nesting."""
     kept = tuple(
-        dict.fromkeys(
-            inner for part in parts for inner in (part.parts if isinstance(part, Or) else (part,))
-        )
+        inner for part in parts for inner in (part.parts if isinstance(part, Or) else (part,))
     )
     if EVERYTHING in kept:
         return EVERYTHING

@@ -161,7 +161,7 @@ class Plan:
                 "write it into the filter of the entity",
                 place.entity.element.position(),
             )
-        return tuple(part for part in parts if part not in across), across
+        return tuple(part for part in parts if not sources(part) - {place.source}), across
 
     def _clause(self, part: Part, at: int) -> Expression:
         match part:

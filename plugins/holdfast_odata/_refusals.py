@@ -58,12 +58,26 @@ def explain(source: str, position: int, expected: Iterable[str]) -> Refusal:
     wanted = set(expected)
     if position >= len(source):
         return _too_early(source, wanted)
+    if wanted in ({"COLON"}, {"NAME", "RPAR"}):
+        return _explain_lambda(source, position, wanted)
     named = _EXPLAINERS.get(source[position], _explain_other)(source, position)
     if named is not None:
         return named
+    return Refusal(f"found {_found(source, position)}, expected {_expectation(wanted)}", position)
+
+
+def _found(source: str, position: int) -> str:
     found = _FOUND.match(source, position)
     assert found is not None
-    return Refusal(f"found {found[0]!r}, expected {_expectation(wanted)}", position)
+    return repr(found[0])
+
+
+def _explain_lambda(source: str, position: int, wanted: set[str]) -> Refusal:
+    expected = "':'" if "COLON" in wanted else "a name for the rows"
+    return Refusal(
+        f"found {_found(source, position)}, expected {expected}, as in any(x:x/name eq 'a')",
+        position,
+    )
 
 
 def short(name: str) -> str:

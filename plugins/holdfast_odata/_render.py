@@ -32,6 +32,9 @@ from holdfast_odata._write import Cannot, Names, each, is_listed, write_leaf
 
 _SKIPPED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|([()])")
 
+#: About so many nodes stand inside each other for one parenthesis, such as Or and And.
+_NODES: Final = 3
+
 
 def render(expression: Expression, schema: TableSchema, tables: Tables) -> str:
     """Return the text of a filter.
@@ -48,15 +51,13 @@ def render(expression: Expression, schema: TableSchema, tables: Tables) -> str:
 
 
 def _check_depth(expression: Expression) -> None:
-    """Refuse what is nested too deeply; a loop, so that any depth can be."""
+    """Refuse what is nested more deeply than any text that can be read; a loop, for any depth."""
     waiting = [(expression, 0)]
     while waiting:
         node, depth = waiting.pop()
-        if depth > MAXIMUM_DEPTH:
+        if depth > _NODES * MAXIMUM_DEPTH:
             raise _too_deep()
-        waiting.extend(
-            (part, depth + isinstance(part, And | Or | Not | Related)) for part in _inside(node)
-        )
+        waiting.extend((part, depth + 1) for part in _inside(node))
 
 
 def _inside(node: Expression) -> tuple[Expression, ...]:
@@ -180,7 +181,8 @@ class _Writer:
 def _joined(word: str, written: list[_Written]) -> _Written:
     if len(written) == 1:
         return written[0]
-    texts = (f"({part.text})" if part.joiner else part.text for part in written)
+    loose = "or" if word == "and" else None
+    texts = (f"({part.text})" if part.joiner == loose else part.text for part in written)
     return _Written(f" {word} ".join(texts), word)
 
 

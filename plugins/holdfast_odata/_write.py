@@ -7,6 +7,7 @@ cell that does not fit and a link that has no name are refused.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -33,6 +34,7 @@ from holdfast.filters import (
     Related,
 )
 from holdfast.schema import Column, ColumnType, Kind, TableSchema
+from holdfast.values import Cell
 from holdfast_odata._calls import misfit
 from holdfast_odata._columns import odata_name
 from holdfast_odata._limits import MAXIMUM_LINKS
@@ -44,7 +46,7 @@ from holdfast_odata._links import (
     targets,
 )
 from holdfast_odata._literals import literal_of, quoted, text_of
-from holdfast_odata._names import NAMES, NAMESPACE, Function, Listed, Meaning
+from holdfast_odata._names import NAMES, NAMESPACE, Function, Listed
 
 
 class Cannot(Exception):
@@ -145,11 +147,12 @@ def write_leaf(leaf: Expression, names: Names) -> str:
             return f"{names.named(names.column(column))} {'ne' if negated else 'eq'} null"
         case Like():
             return _search(leaf, names)
-        case In():
-            return _among(leaf, names)
+        case In(reference, cells, negated):
+            present = (cell for cell in cells if cell is not None)
+            return _listed(names, reference, Function(Listed.AMONG, negated), present)
         case HasOption(reference, options, negated):
-            texts = [text_of(names.column(reference), str(option)) for option in options]
-            return _call(names, reference, Function(Listed.SELECTED, negated), _list(texts))
+            function = Function(Listed.SELECTED, negated)
+            return _listed(names, reference, function, map(str, options))
         case IsCaller(reference, who, negated):
             return _call(names, reference, Function(who, negated))
         case InHierarchy():
@@ -230,14 +233,11 @@ def _shape(pattern: str) -> tuple[str, str]:
     raise Cannot(f"the pattern {pattern!r} has no '%' at its start or end")
 
 
-def _among(test: In, names: Names) -> str:
-    column = names.column(test.column)
-    texts = [text_of(column, cell) for cell in test.cells if cell is not None]
-    return _call(names, test.column, Function(Listed.AMONG, test.negated), _list(texts))
-
-
-def _list(texts: list[str]) -> str:
-    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+def _listed(names: Names, reference: ColumnRef, function: Function, cells: Iterable[Cell]) -> str:
+    column = _fitting(names, reference, function)
+    texts = [text_of(column, cell) for cell in cells]
+    listed = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+    return _call(names, reference, function, listed)
 
 
 def _in_tree(test: InHierarchy, names: Names) -> str:
@@ -266,17 +266,15 @@ def _during(test: During, names: Names) -> str:
 
 
 def _call(names: Names, reference: ColumnRef, function: Function, *values: str) -> str:
-    column = names.column(reference)
-    name = NAMES.get(function)
-    if name is None:
-        raise Cannot(f"no function says {_said(function.meaning)} of {column.name!r}")
-    problem = misfit(function, column)
-    if problem is not None:
-        raise Cannot(f"{name} {problem}")
+    column = _fitting(names, reference, function)
     given = zip(("PropertyName", *function.parameters), (quoted(column.name), *values), strict=True)
     arguments = ",".join(f"{parameter}={value}" for parameter, value in given)
-    return f"{names.prefix}{NAMESPACE}{name}({arguments})"
+    return f"{names.prefix}{NAMESPACE}{NAMES[function]}({arguments})"
 
 
-def _said(meaning: Meaning) -> str:
-    return f"not {meaning.value}"
+def _fitting(names: Names, reference: ColumnRef, function: Function) -> Column:
+    column = names.column(reference)
+    problem = misfit(function, column)
+    if problem is not None:
+        raise Cannot(f"{NAMES[function]} {problem}")
+    return column

@@ -7,9 +7,11 @@ statement may be put together in any order and name a value twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Bindable: TypeAlias = str | int | float | None
+_FEW: Final = 100
+_SHORT: Final = 10_000  # characters
 
 
 class Parameters:
@@ -26,6 +28,12 @@ class Parameters:
         """Return the mark that stands for a value."""
         self._values.append(value)
         return f"?{len(self._values)}"
+
+    @property
+    def small(self) -> bool:
+        """Whether they take so little memory that a statement may be kept with them."""
+        texts = (value for value in self._values if isinstance(value, str))
+        return len(self._values) <= _FEW and sum(map(len, texts)) <= _SHORT
 
     @property
     def values(self) -> Sequence[Bindable]:

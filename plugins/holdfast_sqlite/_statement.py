@@ -176,3 +176,27 @@ def of_query(query: Query, tables: Tables) -> Statement:
         seekable=not query.order or stored.finds(query.order[0].field.name),
         limit=query.limit,
     )
+
+
+class Prepared:
+    """The statements of the queries that were asked last: most are asked again and again.
+
+    Queries that are equal bind values that compare alike, so they may share a statement.
+    """
+
+    _MOST = 64
+
+    def __init__(self) -> None:
+        self._known: dict[Query, tuple[Tables, Statement]] = {}
+
+    def of_query(self, query: Query, tables: Tables) -> Statement:
+        """Return a query over one table as a statement."""
+        known = self._known.get(query)
+        if known is not None and known[0] is tables:
+            return known[1]
+        statement = of_query(query, tables)
+        if statement.parameters.small:
+            if len(self._known) >= self._MOST:
+                self._known.clear()
+            self._known[query] = (tables, statement)
+        return statement

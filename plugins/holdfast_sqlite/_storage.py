@@ -36,7 +36,7 @@ from holdfast_sqlite._functions import register_functions
 from holdfast_sqlite._lock import owner_lock
 from holdfast_sqlite._pool import Readers, Writer
 from holdfast_sqlite._scan import Answer, Scan
-from holdfast_sqlite._statement import of_query
+from holdfast_sqlite._statement import Prepared
 from holdfast_sqlite._understood import is_understood
 
 T = TypeVar("T")
@@ -92,6 +92,7 @@ class SqliteStorage(Storage):
         self._readers = readers
         self._writer = writer
         self._catalog = _layouts.Catalog()
+        self._prepared = Prepared()
 
     @classmethod
     @asynccontextmanager
@@ -194,7 +195,7 @@ class SqliteStorage(Storage):
 
     def query(self, query: Query) -> AsyncIterator[Record]:
         """Yield the records that match."""
-        return self._records(Scan(self._catalog, partial(of_query, query)))
+        return self._records(Scan(self._catalog, partial(self._prepared.of_query, query)))
 
     def select(self, selection: Selection) -> AsyncIterator[Record]:
         """Yield the records of a whole question."""

@@ -7,14 +7,18 @@ from datetime import UTC, datetime
 import pytest
 
 from holdfast.filters import (
+    And,
     Branch,
     ColumnRef,
+    Compare,
+    Comparison,
     During,
     Expression,
     HasOption,
     In,
     InHierarchy,
     IsCaller,
+    Literal,
     Not,
     Or,
     Period,
@@ -222,3 +226,33 @@ def test_a_link_is_true_or_false_never_unknown() -> None:
 def test_what_cannot_be_evaluated_yet_is_refused(expression: Expression) -> None:
     with pytest.raises(ValueError, match=r"settled|nobody gave"):
         predicate(expression, {"x": 0})
+
+
+# --- times without a zone -------------------------------------------------------------------------
+
+CREATED = ColumnRef("x", Kind.DATETIME)
+
+
+@pytest.mark.parametrize(
+    ("wall", "instant"),
+    [
+        ("2026-07-01T12:00:00", "2026-07-01T10:00:00Z"),
+        ("2026-01-01T00:00:00.5", "2025-12-31T23:00:00.5Z"),
+        ("2026-03-29T02:30:00", "2026-03-29T01:30:00Z"),  # the clock never showed it
+        ("0001-01-01T00:00:00", "0001-01-01T00:00:00Z"),  # in Oslo, before the calendar began
+    ],
+)
+def test_a_time_without_a_zone_is_read_off_the_askers_clock(wall: str, instant: str) -> None:
+    local = Literal(wall, local=True)
+    expression = And(
+        (Compare(Comparison.EQ, CREATED, local), Compare(Comparison.EQ, local, CREATED))
+    )
+    assert not is_settled(expression)
+    with pytest.raises(ValueError, match="must be settled"):
+        predicate(expression, {"x": 0})
+    settled = settle(expression, asking())
+    assert is_settled(settled)
+    fixed = Literal(instant)
+    assert settled == And(
+        (Compare(Comparison.EQ, CREATED, fixed), Compare(Comparison.EQ, fixed, CREATED))
+    )

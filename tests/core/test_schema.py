@@ -97,3 +97,8 @@ def test_a_schema_cut_down_keeps_the_primary_id_and_all_that_is_no_column() -> N
 def test_a_column_is_found_by_its_name() -> None:
     assert SCHEMA.column("ownerid") is OWNER
     assert SCHEMA.column("OwnerId") is None
+
+
+def test_whoever_wants_a_hidden_field_keeps_its_column() -> None:
+    cut = SCHEMA.only(["_holdfast_ownerid_name"])
+    assert [column.name for column in cut.columns] == ["accountid", "ownerid"]

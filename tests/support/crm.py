@@ -60,6 +60,9 @@ CONTACT: Final = TableSchema(
     (
         Column("contactid", _T.UNIQUEIDENTIFIER),
         Column("fullname", _T.STRING),
+        Column("firstname", _T.STRING),
+        Column("lastname", _T.STRING),
+        Column("statecode", _T.STATE, options=(Option(0, "Active"), Option(1, "Inactive"))),
         Column("city", _T.STRING),
         Column("age", _T.INTEGER),
         Column("birthdate", _T.DATETIME, behavior=DateBehavior.DATE_ONLY),

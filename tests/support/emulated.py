@@ -5,9 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
-from holdfast_emulator import Dataverse, EmulatorServer
+from holdfast_emulator import (
+    ApiParameter,
+    ApiRequest,
+    ApiType,
+    CustomApi,
+    Dataverse,
+    EmulatorServer,
+)
+
+
+def _double(request: ApiRequest) -> Mapping[str, object]:
+    number = request.arguments["Number"]
+    assert isinstance(number, int)
+    return {"Twice": 2 * number}
+
+
+#: An action of the organisation's own, for clients to call.
+DOUBLE: Final = CustomApi(
+    "new_Double",
+    _double,
+    parameters=(ApiParameter("Number", ApiType.INTEGER),),
+    results=(ApiParameter("Twice", ApiType.INTEGER),),
+)
 
 
 @contextlib.contextmanager

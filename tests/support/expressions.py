@@ -167,7 +167,7 @@ def leaves(table: str) -> st.SearchStrategy[Expression]:
         operators = _ORDERLESS if column.type is T.CHOICES else _OPERATORS
         literals = st.builds(Literal, given) | st.just(Literal(None))
         several = st.lists(given | st.none(), max_size=3).map(tuple)
-        kinds = [
+        kinds: list[st.SearchStrategy[Expression]] = [
             st.builds(Compare, operators, own, literals),
             st.builds(Compare, operators, literals, own),
             st.builds(IsNull, own, st.booleans()),
@@ -190,7 +190,7 @@ def leaves(table: str) -> st.SearchStrategy[Expression]:
 
 
 def _links(schema: TableSchema, depth: int) -> list[st.SearchStrategy[Expression]]:
-    found = []
+    found: list[st.SearchStrategy[Expression]] = []
     for other in TABLES.values():
         ends = [
             (ref(far), ref(near))
@@ -200,12 +200,19 @@ def _links(schema: TableSchema, depth: int) -> list[st.SearchStrategy[Expression
             if near.type in (*_IDS_OF, T.STRING) and near.kind is far.kind
         ]
         inside = expressions(other.name, depth - 1) | st.just(And())
-        found.append(
-            st.tuples(st.sampled_from(ends), inside).map(
-                lambda pair, name=other.name: Related(name, *pair[0], pair[1])
-            )
-        )
+        found.append(_link(other.name, ends, inside))
     return found
+
+
+@st.composite
+def _link(
+    draw: st.DrawFn,
+    table: str,
+    ends: list[tuple[ColumnRef, ColumnRef]],
+    inside: st.SearchStrategy[Expression],
+) -> Expression:
+    far, near = draw(st.sampled_from(ends))
+    return Related(table, far, near, draw(inside))
 
 
 @cache
@@ -216,5 +223,9 @@ def expressions(table: str, depth: int = 4) -> st.SearchStrategy[Expression]:
         return leaves(table)
     below = expressions(table, depth - 1)
     parts = st.lists(below, max_size=3).map(tuple)
-    joined = [st.builds(And, parts), st.builds(Or, parts), st.builds(Not, below)]
+    joined: list[st.SearchStrategy[Expression]] = [
+        st.builds(And, parts),
+        st.builds(Or, parts),
+        st.builds(Not, below),
+    ]
     return st.one_of([leaves(table), leaves(table), *joined, *_links(schema, depth)])

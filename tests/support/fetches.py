@@ -164,5 +164,34 @@ def fetches(draw: st.DrawFn) -> str:
         for name in orders
     )
     asked = '<attribute name="name"/><attribute name="size"/>'
+    window = draw(st.sampled_from(["", "", ' top="2"', ' count="2" page="2"', ' distinct="true"']))
     inside = asked + sorts + "".join(filters) + "".join(links)
-    return f'<fetch><entity name="account">{inside}</entity></fetch>'
+    return f'<fetch{window}><entity name="account">{inside}</entity></fetch>'
+
+
+@st.composite
+def groupings(draw: st.DrawFn) -> str:
+    """Draw a query that makes groups of accounts, alone or with their contacts."""
+    asked = [
+        f'<attribute name="{name}" alias="g{at}" groupby="true"/>'
+        for at, name in enumerate(
+            draw(st.lists(st.sampled_from(["name", "stage", "city"]), max_size=2, unique=True))
+        )
+    ]
+    functions = draw(
+        st.lists(st.sampled_from(["count", "countcolumn", "sum", "min", "max"]), max_size=3)
+    )
+    for at, function in enumerate(functions):
+        distinct = draw(st.sampled_from(["", ' distinct="true"']))
+        name = "name" if function == "countcolumn" and draw(st.booleans()) else "size"
+        distinct = distinct if function == "countcolumn" else ""
+        asked.append(f'<attribute name="{name}" alias="f{at}" aggregate="{function}"{distinct}/>')
+    asked = asked or ['<attribute name="size" alias="f0" aggregate="count"/>']
+    aliases = [mark.partition('alias="')[2][:2] for mark in asked]
+    orders = draw(st.lists(st.sampled_from(aliases), max_size=2, unique=True))
+    sorts = "".join(f'<order alias="{alias}" descending="true"/>' for alias in orders)
+    link = draw(st.just("") | _links("account", ("p",), ("inner", "outer", "exists"), 0))
+    link = link.replace('<attribute name="city"/>', "").replace('<order attribute="size"/>', "")
+    link = link.replace(' alias="psize"', ' alias="psize" aggregate="sum"')
+    inside = "".join(asked) + sorts + draw(_filters("account", (), 1)) + link
+    return f'<fetch aggregate="true"><entity name="account">{inside}</entity></fetch>'

@@ -55,13 +55,21 @@ class VirtualClock:
         return self._speed
 
     def set(
-        self, now: datetime | None = None, *, running: bool = True, speed: float | None = None
+        self,
+        now: datetime | None = None,
+        *,
+        running: bool = True,
+        speed: float | None = None,
+        advance: float = 0.0,
     ) -> None:
-        """Set it; without ``now`` it goes on from where it is.
+        """Set it; without ``now`` it goes on from where it is, ``advance`` seconds on.
 
         :raises ValueError: the time is naive or out of bounds, or the speed is not above zero
         """
-        to = self() if now is None else now
+        try:
+            to = (self() if now is None else now) + timedelta(seconds=advance)
+        except (OverflowError, ValueError) as error:
+            raise ValueError("that is out of bounds") from error
         if to.tzinfo is None or not _FIRST <= to <= _LAST:
             raise ValueError("now is a time with an offset, between the years 1900 and 9000")
         if speed is not None and not 0 < speed <= 1e6:
@@ -76,11 +84,7 @@ class VirtualClock:
 
         :raises ValueError: that is out of bounds
         """
-        try:
-            to = self() + timedelta(seconds=seconds)
-        except (OverflowError, ValueError) as error:
-            raise ValueError("that is out of bounds") from error
-        self.set(to, running=self._running)
+        self.set(running=self._running, advance=seconds)
 
     def follow(self) -> None:
         """Let it tell real time again."""

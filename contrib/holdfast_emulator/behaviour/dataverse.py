@@ -20,13 +20,13 @@ from holdfast_emulator.behaviour.changes import ChangePage, Tracker, TrackPositi
 from holdfast_emulator.behaviour.clock import VirtualClock
 from holdfast_emulator.behaviour.column_security import CLOSED, EVERYBODY, ColumnAccess
 from holdfast_emulator.behaviour.custom_api import CustomApis
-from holdfast_emulator.behaviour.derive import Derivation, draft_of, overlay
+from holdfast_emulator.behaviour.derive import Derivation, without
 from holdfast_emulator.behaviour.directory import Directory
 from holdfast_emulator.behaviour.file_messages import file_apis
 from holdfast_emulator.behaviour.file_tables import ATTACHMENT, BLOCKS, install
 from holdfast_emulator.behaviour.files import Files
 from holdfast_emulator.behaviour.keeping import Keeper
-from holdfast_emulator.behaviour.key_rules import accept_key, key_over, with_key
+from holdfast_emulator.behaviour.key_rules import accept_key, key_over, with_key, without_key
 from holdfast_emulator.behaviour.ledger import Effect, Ledger, Operation
 from holdfast_emulator.behaviour.links import Links
 from holdfast_emulator.behaviour.loading import Loader
@@ -95,9 +95,8 @@ class Dataverse:
         self.navigator = Navigator(self.metadata, self._store, self._links)
         self._ledger = Ledger(self._store, self._links)
         self._tracker = Tracker(self._store, self.clock, lambda: self.expire_days)
-        self.schema = SchemaChanges(
-            self.metadata, self._store, self._links, self._ledger, self._tracker
-        )
+        stored = (self._store, self._links, self._ledger, self._tracker)
+        self.schema = SchemaChanges(self.metadata, *stored, self.seed.system.id)
         derivation = Derivation(self.find, self.seed.currency_id)
         self._loader = Loader(
             self._store, self._ledger, self._links, derivation, self.seed.system, self.clock
@@ -289,9 +288,9 @@ class Dataverse:
         return None if cells is None else Row(definition, cells)
 
     def name_of(self, user: User, reference: Reference) -> str | None:
-        """Return the primary name of the row pointed to, which need not be the user's to read.
+        """Return the primary name of a row, also of one not to be read; None if it has none.
 
-        None when it is gone, has none, or has one that is hidden from the user.
+        A name that is hidden from the user is none.
         """
         definition = self._table(reference.table)
         if definition.primary_name in self.security.hidden(user, reference.table):
@@ -393,9 +392,8 @@ class Dataverse:
         Nothing is checked, no rule runs and no effect is told; what the server derives is derived.
         ``createdon`` and ``modifiedon`` are kept where they are given.
         """
-        definition = self._table(table)
         self._outside_transactions()
-        return self._loader.load(definition, rows)
+        return self._loader.load(self._table(table), rows)
 
     def add_table(self, table: TableDefinition) -> None:
         """Add a table; all its columns are the caller's to give, ``versionnumber`` among them."""
@@ -409,8 +407,7 @@ class Dataverse:
         if column.name in definition.by_name:
             raise ValueError(f"{table} has a column {column.name} already")
         wider = replace(definition, columns=(*definition.columns, column))
-        self._prepare(wider)
-        self.metadata.put(wider)
+        self.add_table(wider)
         self._tracker.floors[table] = self._ledger.next_version()
 
     def add_key(self, table: str, key: KeyDefinition) -> None:
@@ -419,9 +416,7 @@ class Dataverse:
 
     def remove_key(self, table: str, name: str) -> None:
         """Take an alternate key away; nothing happens when there is none of this name."""
-        definition = self._table(table)
-        others = tuple(key for key in definition.keys if key.name != name)
-        self.metadata.put(replace(definition, keys=others))
+        self.metadata.put(without_key(self._table(table), name))
 
     def secure(
         self,
@@ -472,12 +467,7 @@ class Dataverse:
     def _shown(self, user: User, row: Row) -> Row:
         """Return what the user sees of a row: null where a column is hidden."""
         hidden = self.security.hidden(user, row.table)
-        if not hidden:
-            return row
-        draft = draft_of(row.definition, row.cells)
-        for name in hidden:
-            overlay(row.definition, draft, name, None)
-        return Row(row.definition, tuple(draft.values()))
+        return without(row, hidden) if hidden else row
 
     def _outside_transactions(self) -> None:
         if self._ledger.open:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from holdfast.schema import ColumnType
 from holdfast.values import Cell, Reference
@@ -22,6 +22,7 @@ from holdfast_emulator.behaviour.validation import round_exact
 
 #: A row while it is being written: every field of the table, by name.
 Draft: TypeAlias = dict[str, Cell]
+_UNIT: Final = "businessunitid"
 
 
 def draft_of(table: TableDefinition, cells: Cells | None) -> Draft:
@@ -40,6 +41,14 @@ def overlay(table: TableDefinition, draft: Draft, name: str, value: Cell | Refer
     beside = table.table_fields.get(name)
     if beside:
         draft[beside] = value.table if isinstance(value, Reference) else None
+
+
+def without(row: Row, hidden: Collection[str]) -> Row:
+    """Return the row as it looks to who does not see these columns: null is in their place."""
+    draft = draft_of(row.definition, row.cells)
+    for name in hidden:
+        overlay(row.definition, draft, name, None)
+    return Row(row.definition, tuple(draft.values()))
 
 
 def stamp_of(now: datetime) -> str:
@@ -72,6 +81,8 @@ class Derivation:
                 draft["createdonbehalfby"] = user.real.id if user.real else None
         if "ownerid" in draft and draft["ownerid"] is None:
             overlay(table, draft, "ownerid", Reference("systemuser", user.id))
+        if table.primary_id != _UNIT and draft.get(_UNIT, "") is None:
+            draft[_UNIT] = user.business_unit or None  # a user or a team is where its maker is
         if "exchangerate" in draft and draft.get("transactioncurrencyid", "") is None:
             draft["transactioncurrencyid"] = self.currency_id
         self._state(table, draft, {*written, "statecode"})
@@ -102,7 +113,7 @@ class Derivation:
         draft["owninguser"] = draft["ownerid"] if kind == "systemuser" else None
         draft["owningteam"] = draft["ownerid"] if kind == "team" else None
         draft["owningbusinessunit"] = (
-            owner.cells[owner.definition.positions["businessunitid"]] if owner else None
+            owner.cells[owner.definition.positions[_UNIT]] if owner else None
         )
 
     def _amounts(self, table: TableDefinition, draft: Draft) -> None:

@@ -82,5 +82,10 @@ def with_key(table: TableDefinition, key: KeyDefinition, index: KeyIndexes) -> T
     check_key(table, key)
     if index.repeated(table, key.columns):
         raise faults.entity_key_violated(key.label or key.schema_name, ", ".join(key.columns))
-    others = tuple(other for other in table.keys if other.name != key.name)
+    others = without_key(table, key.name).keys
     return replace(table, keys=(*others, key))
+
+
+def without_key(table: TableDefinition, name: str) -> TableDefinition:
+    """Return the table without the alternate key of this name, if it has one."""
+    return replace(table, keys=tuple(key for key in table.keys if key.name != name))

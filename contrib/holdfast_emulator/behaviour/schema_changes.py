@@ -13,9 +13,11 @@ from typing import Final
 
 import msgspec
 
+from holdfast.schema import ColumnType
+from holdfast.values import Reference
 from holdfast_emulator.behaviour.changes import Tracker
 from holdfast_emulator.behaviour.definition_store import decode_metadata, encode_metadata
-from holdfast_emulator.behaviour.file_tables import relate_files
+from holdfast_emulator.behaviour.file_tables import file_attachments, relate_files
 from holdfast_emulator.behaviour.ledger import Ledger
 from holdfast_emulator.behaviour.links import Links
 from holdfast_emulator.behaviour.messages import Messages
@@ -26,6 +28,7 @@ from holdfast_emulator.behaviour.relationships import (
     ManyToManyDefinition,
     RelationshipDefinition,
 )
+from holdfast_emulator.behaviour.row import Row
 from holdfast_emulator.behaviour.rows import RowStore
 from holdfast_emulator.behaviour.tables import stock_metadata
 
@@ -86,6 +89,17 @@ def _parts(known: Draft | Metadata) -> dict[str, tuple[str, object]]:
     return parts
 
 
+def _file_columns(tables: Mapping[str, TableDefinition]) -> frozenset[tuple[str, str]]:
+    """Return the columns whose contents are files, with their tables."""
+    kinds = (ColumnType.FILE, ColumnType.IMAGE)
+    return frozenset(
+        (table.name, column.name)
+        for table in tables.values()
+        for column in table.columns
+        if column.type in kinds
+    )
+
+
 _DEFINITIONS: Final = "definitions"
 _FLOORS: Final = "delta tokens expired"
 
@@ -108,6 +122,7 @@ class SchemaChanges:
     links: Links
     ledger: Ledger
     tracker: Tracker
+    system_id: str
 
     @contextmanager
     def drafting(self) -> Iterator[Draft]:
@@ -122,6 +137,7 @@ class SchemaChanges:
         """Put the definitions of a draft into force."""
         relate_files(draft.tables, draft.relationships)
         before, after = _parts(self.metadata), draft.parts()
+        dropped = _file_columns(self.metadata.tables) - _file_columns(draft.tables)
         known = self.metadata.tables
         for gone in known.keys() - draft.tables.keys():
             self.store.drop(gone)
@@ -134,6 +150,8 @@ class SchemaChanges:
             elif known[name].columns != table.columns:
                 self._reshape(known[name], table)
         self._replace(draft)
+        if dropped:
+            self._bury_files(dropped)
         self._note_changes(before, after)
         self.settle()
         self.store.flush()
@@ -159,6 +177,17 @@ class SchemaChanges:
                 self.store.reshape(after.name, after.fields)
             self.links.forget(after.name)
         self.tracker.floors[after.name] = self.ledger.next_version()
+
+    def _bury_files(self, dropped: frozenset[tuple[str, str]]) -> None:
+        """Take the files of dropped columns away, with their bytes."""
+        table = file_attachments(self.metadata)
+        files = [Row(table, cells) for cells in self.store.scan(table.name)]
+        with self.ledger.transaction():
+            for file in files:
+                owner = file["objectid"]
+                assert isinstance(owner, Reference)
+                if (owner.table, file["regardingfieldname"]) in dropped:
+                    self.ledger.bury(table, file.cells, self.system_id)
 
     def _replace(self, draft: Draft) -> None:
         """Fill the one object that everybody holds; nobody looks in between."""

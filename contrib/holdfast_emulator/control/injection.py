@@ -83,6 +83,10 @@ class Fault:
             raise ValueError("retry_after and seconds are a thousand million at most")
         if self.seconds < 0 and self.kind is not FaultKind.SKEW_DATE:
             raise ValueError("seconds is not below 0")
+        if self.operations is not None and self.operations < 0:
+            raise ValueError("operations is not below 0")
+        if self.kind is FaultKind.RESTORE_BACKUP and self.baseline is None:
+            raise ValueError("restore-backup names a baseline")
         if self.url is not None and not self.url.isprintable():
             raise ValueError("url has characters that no URL has")
         if self.size is not None and not 0 <= self.size <= _LONGEST:

@@ -186,10 +186,9 @@ class ControlPages:
         """Set, stop or move the clock."""
         wanted, clock = _read(_Clock, await request.read()), self._dataverse.clock
         running = clock.running if wanted.running is None else wanted.running
-        if wanted != _Clock(advance=wanted.advance):
-            clock.set(wanted.now, running=running, speed=wanted.speed)
-        if wanted.advance is not None:
-            clock.advance(wanted.advance)
+        if wanted != _Clock():
+            advance = wanted.advance or 0.0
+            clock.set(wanted.now, running=running, speed=wanted.speed, advance=advance)
         return self._time()
 
     async def follow_clock(self, _: web.Request, __: str) -> web.Response:

@@ -214,6 +214,8 @@ def _check(dataverse: Dataverse, rule: RuleOfData) -> None:
     unknown = [name for name in rule.columns if table.column(name) is None]
     if unknown:
         raise ValueError(f"{rule.table} has no column {', '.join(unknown)}")
+    if rule.what in _CHANGES and not rule.columns:
+        raise ValueError(f"{rule.what.value} names its columns")
     if rule.what in _REACTIONS:
         hop_of(dataverse, rule)
 

@@ -25,6 +25,8 @@ def read_wanted(query: Mapping[str, str], dataverse: Dataverse) -> tuple[Wanted,
     :raises ValueError: the query is not understood
     """
     given: dict[str, Any] = dict(query)  # Any: texts, to be converted
+    if len(given) < len(query):  # of a URL, which may repeat a name
+        raise ValueError("each name stands once")
     count = _number(given.pop(_COUNT, "0"), int)
     seconds = _number(given.pop(_SECONDS, str(_LONGEST)), float)
     unknown = given.keys() - Wanted.__slots__

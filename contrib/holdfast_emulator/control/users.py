@@ -118,5 +118,7 @@ def _check(dataverse: Dataverse, settings: UserSettings) -> None:
     for team in settings.teams:
         if dataverse.find("team", team) is None:
             raise ValueError(f"there is no team {team!r}")
+    if settings.token is not None and settings.token.split() != [settings.token]:
+        raise ValueError("token is one word")
     if settings.lifetime is not None and not 0 < settings.lifetime < 1e9:
         raise ValueError("lifetime is above 0 seconds")

@@ -211,14 +211,14 @@ class _Parser:
 def _dig(item: Json, path: Sequence[str]) -> object:
     """Return the value at the end of a path; a bare managed property is its value.
 
-    :raises DataverseFault: 400, it is a collection or a label
+    :raises DataverseFault: 400, it is a collection, a label, or nothing that there is
     """
-    found: object = item
-    for name in path:
+    found: object = item.get(path[0])
+    for name in path[1:]:
         if found is None:
             return None
-        if not isinstance(found, dict) or name not in found:
-            return None
+        if not isinstance(found, dict) or "LocalizedLabels" in found or name not in found:
+            raise bad_query(f"A filter on '{'/'.join(path)[:100]}' is not supported.")
         found = found[name]
     if isinstance(found, dict | list):
         raise bad_query(f"A filter on '{'/'.join(path)[:100]}' is not supported.")

@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from holdfast_emulator import Dataverse
-from support.emulated import serving
+from support.emulated import DOUBLE, serving
 from support.microsoft_sdk import TOKEN
 from support.request_shapes import Listed, Shape, listed, seen
 
@@ -52,7 +52,9 @@ class Run:
 @pytest.fixture(scope="module")
 def run() -> Run:
     assert NODE
-    with serving(Dataverse(lambda: START)) as server:
+    dataverse = Dataverse(lambda: START)
+    dataverse.register(DOUBLE)
+    with serving(dataverse) as server:
         done = subprocess.run(
             [NODE, "scenarios.mjs", server.url, TOKEN],
             cwd=HERE,

@@ -7,6 +7,7 @@ the people around it had must have been sent here, and answered with the recorde
 from __future__ import annotations
 
 import asyncio
+import base64
 import enum
 import tempfile
 import uuid
@@ -23,13 +24,17 @@ from PowerPlatform.Dataverse.models.relationship import ManyToManyRelationshipMe
 from PowerPlatform.Dataverse.models.upsert import UpsertItem
 
 from holdfast_emulator import Dataverse
-from support.emulated import serving
+from support.emulated import DOUBLE, serving
 from support.microsoft_sdk import TOKEN, entered, every, now, sdk
 from support.request_shapes import Listed, Shape, listed, seen
 
 FORMATTED: Final = "OData.Community.Display.V1.FormattedValue"
 LISTED: Final = listed("requests_of_microsofts_python_sdk.txt")
 START: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+IMAGE: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 GONE: Final = "00000000-0000-4000-8000-00000000dead"
 
 
@@ -409,6 +414,90 @@ class Scenario:
         assert (await raw("DELETE", f"{pairs}({tag})/$ref"))[0] == 204
         assert (await raw("GET", f"{pairs}?$select=hfv_label"))[2]["value"] == []
 
+    async def deep_inserts_and_bindings(self) -> None:
+        records = self.client.records
+        contacts = [{"lastname": "First"}, {"lastname": "Second"}]
+        deep = {"primarycontactid": {"lastname": "Chief"}, "contact_customer_accounts": contacts}
+        account = await now(records.create("account", {"name": "Made along", **deep}))
+        row = await now(records.retrieve("account", account, expand=["primarycontactid"]))
+        assert row["primarycontactid"]["lastname"] == "Chief"
+        bind = {"hfv_AccountId@odata.bind": f"/accounts({account})"}
+        project = await now(records.create("hfv_project", {"hfv_code": "D-1", **bind}))
+        children = f"_parentcustomerid_value eq {account}"
+        assert len(await now(records.list("contact", filter=children))) == 2
+        by_key = {"hfv_ProjectId@odata.bind": "/hfv_projects(hfv_code='D-1')"}
+        step = await now(records.create("hfv_step", {"hfv_name": "by key", **by_key}))
+        row = await now(records.retrieve("hfv_step", step, include_annotations="*"))
+        assert row["_hfv_projectid_value"] == project
+        assert row["_hfv_projectid_value@Microsoft.Dynamics.CRM.lookuplogicalname"] == "hfv_project"
+        missing = {"hfv_ProjectId@odata.bind": "/hfv_projects(hfv_code='D-2')"}
+        for values, status in ((missing, 404), ({"hfv_projectid@odata.bind": "/x(1)"}, 400)):
+            with pytest.raises(HttpError) as refused:
+                await now(records.update("hfv_step", step, values))
+            assert refused.value.status_code == status
+        contacts[1]["lastname"] = "x" * 51
+        with pytest.raises(HttpError) as refused:
+            await now(records.create("account", {"name": "undone", **deep}))
+        assert refused.value.status_code == 400
+        assert len(await now(records.list("account", filter="name eq 'undone'"))) == 0
+        await now(records.update("hfv_step", step, {"hfv_ProjectId@odata.bind": None}))
+        row = await now(records.retrieve("hfv_step", step))
+        assert row["_hfv_projectid_value"] is None
+        target = f"hfv_projects({project})"
+        assert (await self.raw("PUT", f"{target}/hfv_notes", {"value": "n"}))[0] == 204
+        assert (await self.raw("GET", f"{target}/hfv_notes"))[2]["value"] == "n"
+        assert (await self.raw("DELETE", f"{target}/hfv_notes"))[0] == 204
+        await now(records.delete("account", account))
+        assert len(await now(records.list("contact", filter=children))) == 0  # Cascade
+
+    async def images(self) -> None:
+        records = self.client.records
+        account = await now(records.create("account", {"name": "Seen", "entityimage": IMAGE}))
+        row = await now(records.retrieve("account", account))
+        assert row["entityimage"]
+        assert row["entityimage_url"]
+        full = await self.raw("GET", f"accounts({account})/entityimage/$value?size=full")
+        assert base64.b64encode(full[2]).decode() == IMAGE
+        with pytest.raises(HttpError) as refused:
+            await now(records.update("account", account, {"entityimage": "bm8="}))
+        assert refused.value.status_code == 400
+        await now(records.update("account", account, {"entityimage": None}))
+        row = await now(records.retrieve("account", account, select=["entityimage"]))
+        assert row["entityimage"] is None
+
+    async def actions(self) -> None:
+        """The client has no call for actions; what they do to rows, it sees."""
+        records, post = self.client.records, self.raw
+        for action, state, reason in (("WinOpportunity", 1, 3), ("LoseOpportunity", 2, 4)):
+            row_id = await now(records.create("opportunity", {"name": action}))
+            closing = {"subject": "s", "opportunityid@odata.bind": f"/opportunities({row_id})"}
+            done = await post("POST", action, {"Status": reason, "OpportunityClose": closing})
+            assert done[0] == 204
+            row = await now(records.retrieve("opportunity", row_id))
+            assert (row["statecode"], row["statuscode"]) == (state, reason)
+        bind = {"customerid_account@odata.bind": f"/accounts({self.made['account']})"}
+        incident = await now(records.create("incident", {"title": "Broken", **bind}))
+        resolution = {"subject": "s", "incidentid@odata.bind": f"/incidents({incident})"}
+        body = {"Status": 5, "IncidentResolution": resolution}
+        assert (await post("POST", "CloseIncident", body))[0] == 204
+        assert (await now(records.retrieve("incident", incident)))["statecode"] == 1
+        lead = await now(records.create("lead", {"subject": "Buys", "lastname": "Bø"}))
+        wanted = ("CreateAccount", "CreateContact", "CreateOpportunity")
+        body = {**dict.fromkeys(wanted, True), "Status": 3}
+        made = await post("POST", f"leads({lead})/Microsoft.Dynamics.CRM.QualifyLead", body)
+        assert (made[0], len(made[2]["value"])) == (200, 3)
+        queue = await now(records.create("queue", {"name": "Service"}))
+        task = await now(records.create("task", {"subject": "call"}))
+        target = {"activityid": task, "@odata.type": "Microsoft.Dynamics.CRM.task"}
+        url = f"queues({queue})/Microsoft.Dynamics.CRM.AddToQueue"
+        added = await post("POST", url, {"Target": target})
+        waiting = await now(records.retrieve("queueitem", added[2]["QueueItemId"]))
+        assert waiting["_objectid_value"] == task
+        names = 'RetrieveTotalRecordCount(EntityNames=@p)?@p=["queue"]'
+        totals = await post("GET", names)
+        assert totals[2]["EntityRecordCountCollection"]["Values"] == [1]
+        assert (await post("POST", "new_Double", {"Number": 21}))[2]["Twice"] == 42
+
     async def cascades(self) -> None:
         records = self.client.records
         bind = {"hfv_ProjectId@odata.bind": f"/hfv_projects({self.made['project']})"}
@@ -430,7 +519,8 @@ class Scenario:
 
 AREAS: Final = (
     *("tables", "columns", "keys_and_relationships", "records", "bulk", "queries"),
-    *("batches", "files", "beside_the_client", "cascades", "dropping"),
+    *("batches", "files", "beside_the_client", "deep_inserts_and_bindings", "images", "actions"),
+    *("cascades", "dropping"),
 )
 
 
@@ -445,7 +535,9 @@ class Run:
 
 async def run(*, asynchronous: bool) -> Run:
     done = Run()
-    with serving(Dataverse(lambda: START)) as server:
+    dataverse = Dataverse(lambda: START)
+    dataverse.register(DOUBLE)
+    with serving(dataverse) as server:
         async with (
             sdk(server.url, asynchronous=asynchronous) as client,
             aiohttp.ClientSession() as session,

@@ -112,6 +112,8 @@ def test_every_nth_and_skip_and_times_count_together() -> None:
         {"since": "2026-01-01T00:00:00"},
         {"times": 0},
         {"path": "("},
+        {"operations": -1},
+        {"kind": "restore-backup"},
     ],
 )
 async def test_a_schedule_that_makes_no_sense_is_refused(
@@ -143,7 +145,8 @@ async def test_the_trace_can_be_searched(client: Client) -> None:
     assert await found("fault=unavailable&status=503") == ["contacts"]
     assert await found("since=3") == ["contacts"]
     assert await found("unsupported=false&method=GET") == ["WhoAmI", "contacts"]
-    for wrong in ("x=1", "path=(", "status=high", "wait=-1", "wait=x", "seconds=nan"):
+    numbers = ("status=high", "wait=-1", "wait=x", "seconds=nan", "status=1&status=2")
+    for wrong in ("x=1", "path=(", *numbers):
         assert (await page(client, "GET", f"trace?{wrong}")).status == 400, wrong
     assert (await page(client, "DELETE", "trace")).json == {"count": 0}
     assert await found("") == []
@@ -191,7 +194,10 @@ async def test_the_clock_is_set_stopped_moved_and_let_go(client: Client) -> None
     row = await client("GET", f"accounts({made})?$select=createdon")
     assert row.json["createdon"] == "2027-01-01T00:01:30Z"
     assert (await page(client, "DELETE", "clock")).json["now"] == "2026-03-01T08:00:00Z"
-    for wrong in ({"now": "noon"}, {"now": "2027-01-01T00:00:00"}, {"speed": 0}, {"advance": 1e20}):
+    for wrong in (
+        *({"now": "noon"}, {"now": "2027-01-01T00:00:00"}, {"speed": 0}, {"advance": 1e20}),
+        *({"now": later, "advance": 1e20}, {"now": later, "advance": 1e12}, {"now": 1}),
+    ):
         assert (await page(client, "PUT", "clock", wrong)).status == 400, wrong
     assert (await page(client, "GET", "clock")).json["set"] is False
 
@@ -217,6 +223,11 @@ async def test_a_delta_token_expires_by_the_clock(client: Client) -> None:
     await page(client, "PUT", "clock", {"advance": 2 * 86400 + 1})
     assert (await client("GET", link)).code == "0x80044352"
     assert (await page(client, "PUT", "changes", {"days": -1})).status == 400
+
+
+async def test_the_clock_is_set_and_moved_in_one_request(client: Client) -> None:
+    both = {"now": "2027-01-01T00:00:00Z", "advance": 60, "running": False}
+    assert (await page(client, "PUT", "clock", both)).json["now"] == "2027-01-01T00:01:00Z"
 
 
 async def test_all_delta_tokens_expire_at_once(client: Client) -> None:
@@ -405,6 +416,7 @@ async def test_rules_that_cause_each_other_end(client: Client) -> None:
     "wrong",
     [
         {"what": "trim", "columns": ["nonsense"]},
+        {"what": "trim", "columns": []},
         {"what": "write", "relationship": "nonsense"},
         {"what": "nonsense"},
         {"what": "trim", "table": "nonsense"},
@@ -462,6 +474,8 @@ async def test_a_user_is_set_up_over_http(client: Client, dataverse: Dataverse) 
         {"business_unit": "0a0a0a0a-0000-4000-8000-000000000001"},
         {"teams": ["0a0a0a0a-0000-4000-8000-000000000001"]},
         {"lifetime": 0},
+        {"token": ""},
+        {"token": " t"},
         {"x": 1},
     ],
 )

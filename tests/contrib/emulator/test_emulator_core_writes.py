@@ -406,6 +406,14 @@ def test_a_status_cannot_be_taken_away(org: Dataverse, ann: User) -> None:
     assert org.update(ann, "opportunity", row.id, changed)["statuscode"] == 3
 
 
+def test_a_new_team_is_in_the_business_unit_of_its_maker(org: Dataverse, bo: User) -> None:
+    team = org.create(bo, "team", {"name": "Day shift"})
+    unit = Reference("businessunit", bo.business_unit)
+    assert team["businessunitid"] == unit
+    row = org.create(bo, "task", {"subject": "A", "ownerid": Reference("team", team.id)})
+    assert row["owningbusinessunit"] == unit
+
+
 def test_a_member_of_a_team_reaches_its_rows(org: Dataverse, bo: User) -> None:
     kari = org.add_user("Kari Nordmann", token="kari", teams=[org.seed.team_id])
     for table in ("account", "businessunit"):

@@ -367,3 +367,38 @@ async def test_a_file_survives_a_restart(tmp_path: Path) -> None:
     assert second.files.read(found, BLOCK - 2, BLOCK + 2) == b"ptke"
     assert found.size == 4 * BLOCK
     second.close()
+
+
+@pytest.mark.parametrize("whole_table", [False, True])
+async def test_a_file_goes_with_its_column(client: Client, *, whole_table: bool) -> None:
+    def said(text: str) -> dict[str, object]:
+        return {"LocalizedLabels": [{"Label": text, "LanguageCode": 1033}]}
+
+    name = {
+        "@odata.type": "Microsoft.Dynamics.CRM.StringAttributeMetadata",
+        "SchemaName": "new_Name",
+        "DisplayName": said("Name"),
+        "IsPrimaryName": True,
+    }
+    table = {
+        "SchemaName": "new_Case",
+        "DisplayName": said("Case"),
+        "DisplayCollectionName": said("Cases"),
+        "OwnershipType": "UserOwned",
+        "Attributes": [name],
+    }
+    made = await client("POST", "EntityDefinitions", table)
+    assert made.status == 204, made.text
+    target = "EntityDefinitions(LogicalName='new_case')"
+    kind = "Microsoft.Dynamics.CRM.FileAttributeMetadata"
+    column = {"@odata.type": kind, "SchemaName": "new_Scan", "DisplayName": said("Scan")}
+    assert (await client("POST", f"{target}/Attributes", column)).status == 204
+    row = await client.create("new_cases", {"new_name": "A"})
+    sent = {"Content_Type": BINARY, "x_ms_file_name": "a.txt"}
+    done = await client("PATCH", f"new_cases({row})/new_scan", data=b"holdfast", **sent)
+    assert done.status == 204, done.text
+    assert (await upload(client, b"stays")).status == 204
+    gone = target if whole_table else f"{target}/Attributes(LogicalName='new_scan')"
+    assert (await client("DELETE", gone)).status == 204
+    left = (await client("GET", "fileattachments?$select=regardingfieldname")).value
+    assert [file["regardingfieldname"] for file in left] == ["new_contract"]

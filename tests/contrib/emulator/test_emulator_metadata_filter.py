@@ -112,3 +112,18 @@ async def test_filters_of_clients_are_understood(client: Client) -> None:
     ):
         found = await client("GET", f"EntityDefinitions?$select=LogicalName&$filter={text}")
         assert [one["LogicalName"] for one in found.value] == ["account"], found.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DisplayName eq 'Account'",
+        "DisplayName/UserLocalizedLabel/Label eq 'Account'",
+        "startswith(DisplayName/UserLocalizedLabel/Label,'A')",
+        "CanChangeTrackingBeEnabled/Nothing eq true",
+        "LogicalName/Value eq 'account'",
+    ],
+)
+async def test_labels_and_what_is_not_there_are_no_filters(client: Client, text: str) -> None:
+    refused = await client("GET", f"EntityDefinitions?$select=LogicalName&$filter={text}")
+    assert (refused.status, refused.code) == (400, "0x80060888"), refused.text

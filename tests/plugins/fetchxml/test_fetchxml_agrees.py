@@ -29,7 +29,7 @@ from holdfast_emulator.behaviour.metadata import (
 from holdfast_emulator.behaviour.tables import stock_metadata
 from holdfast_fetchxml import FetchXmlLanguage, FetchXmlSettings
 from holdfast_sqlite import SqliteSettings, SqliteStorage
-from support.fetches import SCHEMAS, STAGES, fetches, rows
+from support.fetches import SCHEMAS, STAGES, fetches, groupings, rows
 from support.fetching import Asker
 from support.related import StillRows
 
@@ -136,7 +136,7 @@ def test_a_view_lets_the_rows_through_that_its_query_is_about(
 
 
 @QUICK
-@given(fetches(), WORLDS)
+@given(fetches() | groupings(), WORLDS)
 def test_a_query_has_the_records_that_the_server_gives(
     source: str, world: Mapping[str, list[dict[str, Any]]]
 ) -> None:

@@ -270,6 +270,121 @@ const scenarios = {
     }
   },
 
+  async rows_are_made_along_and_bound_by_key() {
+    const project = await api.create({
+      collection: "hfj_projects",
+      data: {
+        hfj_name: "deep",
+        hfj_code: "D-1",
+        hfj_AccountId: {
+          name: "Made along",
+          contact_customer_accounts: [{ lastname: "First" }, { lastname: "Second" }],
+        },
+      },
+    });
+    const row = await api.retrieve({
+      collection: "hfj_projects",
+      key: project,
+      select: ["hfj_name"],
+      expand: [{ property: "hfj_AccountId", select: ["accountid", "name"] }],
+    });
+    assert.equal(row.hfj_AccountId.name, "Made along");
+    const account = row.hfj_AccountId.accountid;
+    const contacts = { collection: "contacts", filter: `_parentcustomerid_value eq ${account}` };
+    assert.equal(await api.count(contacts), 2);
+    const bound = await api.create({
+      collection: "hfj_projects",
+      data: { hfj_name: "none", "hfj_AccountId@odata.bind": null },
+    });
+    await status(404, api.update({
+      collection: "hfj_projects",
+      key: bound,
+      data: { "hfj_AccountId@odata.bind": "/accounts(00000000-0000-4000-8000-00000000dead)" },
+    }));
+    await status(400, api.update({
+      collection: "hfj_projects",
+      key: bound,
+      data: { "hfj_accountid@odata.bind": `/accounts(${account})` },
+    }));
+    await api.deleteRecord({ collection: "accounts", key: account });
+    assert.equal(await api.count(contacts), 0); // Cascade
+    const alone = await api.retrieve({
+      collection: "hfj_projects",
+      key: project,
+      select: ["_hfj_accountid_value"],
+    });
+    assert.equal(alone._hfj_accountid_value, null); // RemoveLink
+  },
+
+  async images_are_set_with_the_row_and_read_alone() {
+    const image =
+      "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    const key = await api.create({ collection: "accounts", data: { name: "Seen", entityimage: image } });
+    const row = await api.retrieve({
+      collection: "accounts",
+      key,
+      select: ["entityimage", "entityimage_url", "entityimage_timestamp"],
+    });
+    assert.ok(row.entityimage && row.entityimage_url && row.entityimage_timestamp);
+    const full = await api.downloadFile({ collection: "accounts", key, property: "entityimage" });
+    assert.equal(Buffer.from(full.data).toString("base64"), image);
+    await api.update({ collection: "accounts", key, data: { entityimage: null } });
+    const bare = await api.retrieve({ collection: "accounts", key, select: ["entityimage"] });
+    assert.equal(bare.entityimage, null);
+    await status(400, api.update({ collection: "accounts", key, data: { entityimage: "bm8=" } }));
+  },
+
+  async actions_and_functions_are_called() {
+    const opened = (name) => api.create({ collection: "opportunities", data: { name } });
+    for (const [actionName, state, reason] of [["WinOpportunity", 1, 3], ["LoseOpportunity", 2, 4]]) {
+      const key = await opened(actionName);
+      await api.callAction({
+        actionName,
+        action: {
+          Status: reason,
+          OpportunityClose: { subject: "closed", "opportunityid@odata.bind": `/opportunities(${key})` },
+        },
+      });
+      const row = await api.retrieve({ collection: "opportunities", key, select: ["statecode", "statuscode"] });
+      assert.deepEqual([row.statecode, row.statuscode], [state, reason]);
+    }
+    const incident = await api.create({
+      collection: "incidents",
+      data: { title: "Broken", "customerid_account@odata.bind": `/accounts(${made.account})` },
+    });
+    await api.callAction({
+      actionName: "CloseIncident",
+      action: {
+        Status: 5,
+        IncidentResolution: { subject: "mended", "incidentid@odata.bind": `/incidents(${incident})` },
+      },
+    });
+    const lead = await api.create({ collection: "leads", data: { subject: "Buys", lastname: "Bø", companyname: "Bø AS" } });
+    const qualified = await api.callAction({
+      collection: "leads",
+      key: lead,
+      actionName: "Microsoft.Dynamics.CRM.QualifyLead",
+      action: { CreateAccount: true, CreateContact: true, CreateOpportunity: true, Status: 3 },
+    });
+    assert.equal(qualified.value.length, 3);
+    const queue = await api.create({ collection: "queues", data: { name: "Service" } });
+    const task = await api.create({ collection: "tasks", data: { subject: "call" } });
+    const added = await api.callAction({
+      collection: "queues",
+      key: queue,
+      actionName: "Microsoft.Dynamics.CRM.AddToQueue",
+      action: { Target: { activityid: task, "@odata.type": "Microsoft.Dynamics.CRM.task" } },
+    });
+    assert.ok(added.QueueItemId);
+    const totals = await api.callFunction({
+      name: "RetrieveTotalRecordCount",
+      parameters: { EntityNames: ["incident", "queue"] },
+    });
+    assert.deepEqual(totals.EntityRecordCountCollection.Values, [1, 1]);
+    const doubled = await api.callAction({ actionName: "new_Double", action: { Number: 21 } });
+    assert.equal(doubled.Twice, 42);
+  },
+
   async bulk_creates_return_ids_in_order() {
     const rows = [...Array(23).keys()].map((n) => ({
       "@odata.type": "Microsoft.Dynamics.CRM.account",
