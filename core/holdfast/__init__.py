@@ -43,6 +43,7 @@ __all__ = [
 
 _PLACES: Final = {
     "API_VERSION": "discovery",
+    "Explanation": "table",
     "HoldfastError": "errors",
     "OpenMode": "contracts",
     "Reference": "values",

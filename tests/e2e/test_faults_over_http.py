@@ -26,6 +26,8 @@ from holdfast_emulator import (
 from support.field import TOKEN, Field
 
 BATCH = r"^\$batch"
+#: The first batch of a session asks for the settings of the caller; the next one sends work.
+ASKED = 1
 COUNTS = {"account": 90, "contact": 105, "opportunity": 45, "task": 60}
 LOST = [FaultKind.LOSE_REPLY, FaultKind.CUT_BODY]
 
@@ -146,7 +148,9 @@ async def test_a_captive_portal_that_comes_up_in_the_middle_empties_nothing(
     async with field.replica() as replica:
         account = (await ids(replica, "account", 1))[0]
         await replica.table("account").update(account, {"fax": "1"})
-        field.server.faults.add(Fault(FaultKind.CAPTIVE_PORTAL, times=None, path=path))
+        field.server.faults.add(
+            Fault(FaultKind.CAPTIVE_PORTAL, times=None, path=path, skip=path == BATCH)
+        )
         report = await replica.sync()
         assert not report.complete
         if path == BATCH:
@@ -222,7 +226,7 @@ async def test_a_reply_lost_after_the_commit_is_felt_once(
     await downloaded(field)
     async with field.replica() as replica:
         expected = await work(replica)
-        field.server.faults.add(Fault(kind, times=times, path=BATCH))
+        field.server.faults.add(Fault(kind, times=times, path=BATCH, skip=ASKED))
         report = await replica.sync()
         assert report.complete
         assert report.applied == 6
@@ -235,7 +239,7 @@ async def test_work_whose_reply_was_lost_is_finished_by_the_next_process(field: 
     await downloaded(field)
     async with field.replica() as replica:
         expected = await work(replica)
-        field.server.faults.add(Fault(FaultKind.LOSE_REPLY, path=BATCH))
+        field.server.faults.add(Fault(FaultKind.LOSE_REPLY, path=BATCH, skip=ASKED))
         who_we_are = 2  # requests that every sync begins with
         gone = Fault(FaultKind.LOSE_REQUEST, times=None, skip=who_we_are)
         field.server.faults.add(gone)
@@ -258,7 +262,7 @@ async def test_a_batch_that_was_half_carried_out_is_completed(
     await downloaded(field)
     async with field.replica() as replica:
         expected = await work(replica)
-        lost = Fault(FaultKind.LOSE_REPLY, path=BATCH, operations=operations)
+        lost = Fault(FaultKind.LOSE_REPLY, path=BATCH, skip=ASKED, operations=operations)
         field.server.faults.add(lost)
         report = await replica.sync()
         assert report.applied == 6
@@ -271,7 +275,9 @@ async def test_a_server_that_asks_to_wait_gets_everything_in_the_end(field: Fiel
     async with field.replica() as replica:
         expected = await work(replica)
         for path in ("^WhoAmI", BATCH, "^accounts", "^contacts", "^tasks"):
-            field.server.faults.add(Fault(FaultKind.THROTTLE, retry_after=0, path=path))
+            field.server.faults.add(
+                Fault(FaultKind.THROTTLE, retry_after=0, path=path, skip=path == BATCH)
+            )
         field.server.faults.add(Fault(FaultKind.THROTTLE, retry_after=1, path="^opportunities"))
         assert (await replica.sync()).complete
         assert not field.server.faults.pending
@@ -284,7 +290,9 @@ async def test_a_server_that_is_away_twice_gets_everything_once(field: Field) ->
     async with field.replica() as replica:
         expected = await work(replica)
         for path in ("^WhoAmI", BATCH, "^contacts"):
-            away = Fault(FaultKind.UNAVAILABLE, times=2, retry_after=0, path=path)
+            away = Fault(
+                FaultKind.UNAVAILABLE, times=2, retry_after=0, path=path, skip=path == BATCH
+            )
             field.server.faults.add(away)
         assert (await replica.sync()).complete
         assert not field.server.faults.pending
@@ -298,7 +306,7 @@ async def test_a_token_that_runs_out_in_the_middle_is_renewed(field: Field) -> N
     await downloaded(field)
     async with field.replica() as replica:
         expected = await work(replica)
-        field.server.faults.add(Fault(FaultKind.EXPIRE_TOKEN, path=BATCH))
+        field.server.faults.add(Fault(FaultKind.EXPIRE_TOKEN, path=BATCH, skip=ASKED))
         assert (await replica.sync()).complete
         await assert_settled(replica)
     assert field.own_effects() == expected
@@ -310,7 +318,9 @@ async def test_a_token_that_stays_refused_keeps_everything(field: Field, path: s
     async with field.replica() as replica:
         expected = await work(replica)
         here = await counts(replica)
-        field.server.faults.add(Fault(FaultKind.EXPIRE_TOKEN, times=None, path=path))
+        field.server.faults.add(
+            Fault(FaultKind.EXPIRE_TOKEN, times=None, path=path, skip=path == BATCH)
+        )
         report = await replica.sync()
         assert isinstance(report.failure, SignInNeeded)
         assert await counts(replica) == here
@@ -372,7 +382,7 @@ async def test_what_the_server_makes_of_a_value_is_taken_and_not_sent_again(
         created = await accounts.create({"name": "  Fjord Marine  "})
         await accounts.update(changed, {"name": "Ærø \n"} | ({} if lost else {"revenue": 10.75}))
         if lost:
-            field.server.faults.add(Fault(FaultKind.LOSE_REPLY, path=BATCH))
+            field.server.faults.add(Fault(FaultKind.LOSE_REPLY, path=BATCH, skip=ASKED))
         assert (await replica.sync()).complete
         assert (await accounts.get(created))["name"] == "Fjord Marine"
         assert (await accounts.get(changed))["name"] == "Ærø"
