@@ -326,7 +326,8 @@ def negate(expression: Expression) -> Expression:
     This is what Dataverse does: its query model has no ``not``, so ``not (a gt 5)`` is ``a le 5``
     and leaves null out, while ``not (a eq 5)`` is ``a ne 5`` and matches null. What has no negative
     operator (a ``Call``, a period, related rows) gets a plain ``Not``. Done twice, it gives the
-    same meaning back.
+    same meaning back. Of callers and trees, Dataverse has a negative for some only: a language
+    knows which, and writes ``Not`` around the others.
     """
     match expression:
         case And(parts):
