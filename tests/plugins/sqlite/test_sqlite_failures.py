@@ -256,8 +256,9 @@ async def test_a_migration_that_fails_at_any_statement_leaves_the_old_tables(
         [Layout("sqlite_master", (ID,))],
         [Layout("a", (Field("id", Kind.REAL),))],
         [Layout("a", (ID,), ("nope",))],
+        [Layout("a", (ID, Field("_holdfast_sqlite_key_id", Kind.TEXT)))],
     ],
-    ids=["tables", "fields", "reserved", "sqlite", "key", "index"],
+    ids=["tables", "fields", "reserved", "sqlite", "key", "index", "key column"],
 )
 async def test_layouts_that_sqlite_cannot_hold_are_refused(
     open_sqlite: Open, layouts: list[Layout]

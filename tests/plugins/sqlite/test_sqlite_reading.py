@@ -26,6 +26,7 @@ from holdfast.filters import (
     IsNull,
     Like,
     Literal,
+    Related,
     comparable,
     predicate,
 )
@@ -154,6 +155,24 @@ async def test_an_index_that_comes_between_two_chunks_changes_nothing(storage: S
     await storage.migrate([replace(LAYOUT, indexes=("city",))], version=2)
     seen += [record async for record in query]
     assert seen == in_order(records, order)
+
+
+async def test_a_link_is_followed_as_soon_as_its_table_is_there(open_sqlite: Open) -> None:
+    link = Related("other", ID, ID, Like(NAME, "ø%"))
+    other = replace(LAYOUT, table="other")
+    async with open_sqlite(connect=connect_inline) as storage:
+        await storage.migrate([LAYOUT], version=1)
+        assert not storage.runs(link)
+        await storage.migrate([LAYOUT, other], version=2)
+        assert storage.runs(link)
+        chance = Random(1)
+        rows = [row(number, chance) for number in range(40)]
+        await storage.write([Put("account", rows), Put("other", rows)])
+        wanted = [record for record in rows if str(record[1]).lower().startswith("ø")]
+        assert [record async for record in storage.query(Query("account", link))] == wanted
+        assert await storage.count("account", link) == len(wanted) > 0
+    async with open_sqlite(connect=connect_inline) as storage:
+        assert storage.runs(link)
 
 
 # --- what is answered -----------------------------------------------------------------------------
