@@ -336,3 +336,26 @@ async def test_a_view_chooses_rows_and_is_remembered(world: World, server: Serve
     async with world.replica() as replica:
         await replica.download()
         assert await names(replica) == ["Oslo"], "a view that was changed is read anew"
+
+
+# Indexes.
+
+
+async def test_what_is_searched_by_is_indexed(world: World) -> None:
+    keeping(
+        world,
+        columns=["name", "primarycontactid"],
+        indexes=["telephone1"],
+        filter={"odata": "address1_city eq 'Bergen'"},
+    )
+    async with world.replica() as replica:
+        await replica.download()
+        assert "telephone1" not in replica.table("account").schema.by_name, "kept, not shown"
+    tables = world.disk.file("default").tables
+    assert tables is not None
+    wanted = ("address1_city", "name", "primarycontactid", "telephone1")
+    assert tables["account"].layout.indexes == wanted
+    keeping(world, indexes=["telefone1"])
+    async with world.replica() as replica:
+        with pytest.raises(ProfileError, match="did you mean 'telephone1'"):
+            await replica.download()
