@@ -208,6 +208,8 @@ def _sort(column: Column) -> ColumnType | None:
 def _operand(side: Operand, column: Column, names: Names) -> str:
     if isinstance(side, ColumnRef):
         return names.named(names.column(side))
+    if side.local:
+        raise Cannot("a time without a zone is the asker's; OData has no words for it")
     if side.cell is None:
         raise Cannot("a comparison with null is unknown; IsNull says what is meant")
     return literal_of(column, side.cell)

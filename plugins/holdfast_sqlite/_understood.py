@@ -91,8 +91,8 @@ def _understood(expression: Expression, tables: Mapping[str, StoredTable]) -> bo
             return True
         case Compare(_, ColumnRef(_, kind), ColumnRef(_, other)):
             return comparable_kinds(kind, other)
-        case Compare(_, ColumnRef(_, kind), Literal(cell)) | Compare(
-            _, Literal(cell), ColumnRef(_, kind)
+        case Compare(_, ColumnRef(_, kind), Literal(cell, local=False)) | Compare(
+            _, Literal(cell, local=False), ColumnRef(_, kind)
         ):
             return _fits(kind, cell)
         case Like(ColumnRef(_, kind), pattern):

@@ -317,6 +317,14 @@ def test_a_link_is_written_so(expression: Expression, text: str) -> None:
             "no relationship of account leads from 'accountid' to 'activityid' of task",
         ),
         (lead(TASK_N), "contact has no column 'n'"),
+        (
+            Compare(
+                Comparison.EQ,
+                of(ACCOUNT, "createdon"),
+                Literal("2026-03-31T08:00:00", local=True),
+            ),
+            "a time without a zone is the asker's",
+        ),
         (InState(RowMark.PENDING), "the server does not know which rows are pending here"),
         (Not(tasks(InState(RowMark.LOCAL))), "the server does not know which rows are local here"),
     ],

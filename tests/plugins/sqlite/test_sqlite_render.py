@@ -337,6 +337,11 @@ def test_thousands_of_conditions_that_are_understood_can_be_joined(
         HasOption(ColumnRef("n", Kind.KEY), tuple(range(500))),
         IsCaller(ColumnRef("n", Kind.KEY), Who.USER),
         InState(RowMark.PENDING),
+        Compare(
+            Comparison.EQ,
+            ColumnRef("n", Kind.DATETIME),
+            Literal("2026-03-31T08:00:00", local=True),
+        ),
     ],
 )
 def test_what_sqlite_would_answer_otherwise_is_left_to_the_engine(expression: Expression) -> None:
