@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from datetime import timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -269,11 +270,11 @@ def test_an_error_says_who_must_act(status: int, code: str, error: type[Transpor
 async def test_no_token_in_logs_and_errors(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     errors: list[BaseException | None] = []
+    world.dataverse.keeper.keep("start")
+    fault = partial(Fault, times=4, retry_after=0, seconds=0.01, path="WhoAmI", baseline="start")
     async with world.open() as transport:
         for kind in FaultKind:
-            world.server.faults.add(
-                Fault(kind, times=4, retry_after=0, seconds=0.01, path="WhoAmI")
-            )
+            world.server.faults.add(fault(kind))
             try:
                 await transport.identity()
             except TransportError as error:
