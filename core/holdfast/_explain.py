@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast import _ask, _fetch, _query
 from holdfast.contracts import Query
 from holdfast.errors import UsageError
-from holdfast.filters import EVERYTHING, Expression
+from holdfast.filters import EVERYTHING, Expression, described
 from holdfast.profile import DEFAULT_LANGUAGE, VIEW_LANGUAGE
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def _texts(engine: Engine, scope: TableScope, expression: Expression) -> dict[st
 
 
 def _text(engine: Engine, scope: TableScope, expression: Expression) -> str:
-    """Return the expression as people write it; as the algebra has it where no language can."""
+    """Return the expression as people write it; in plain words where no language can."""
     if expression == EVERYTHING:
         return EVERY_ROW
     texts = _texts(engine, scope, expression)
-    return texts.get(DEFAULT_LANGUAGE) or next(iter(texts.values()), repr(expression))
+    return texts.get(DEFAULT_LANGUAGE) or next(iter(texts.values()), described(expression))

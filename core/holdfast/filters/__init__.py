@@ -15,6 +15,7 @@ settles them, once for a whole question, into comparisons that mean the same to 
 
 from __future__ import annotations
 
+from holdfast.filters._described import described
 from holdfast.filters._nodes import (
     EVERYTHING,
     And,
@@ -91,6 +92,7 @@ __all__ = [
     "columns",
     "comparable",
     "conjuncts",
+    "described",
     "is_settled",
     "like_regex",
     "negate",

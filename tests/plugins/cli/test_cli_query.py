@@ -73,6 +73,12 @@ def test_explain_says_who_does_what(downloaded: Cli) -> None:
     assert document["engine"] == []
 
 
+def test_explain_has_words_for_what_no_language_says(downloaded: Cli) -> None:
+    outcome = downloaded("explain", "account", "--filter", "holdfast.pending() and name eq 'x'")
+    assert "_holdfast_pending eq True and name eq 'x'" in " ".join(outcome.out.split())
+    assert "ColumnRef" not in outcome.out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
