@@ -120,7 +120,10 @@ class SqliteStorage(Storage):
     @classmethod
     async def _join(cls, path: Path, closing: AsyncExitStack) -> SqliteStorage:
         if await cls._check(path) != _file.FORMAT:
-            raise StorageError(f"{path} has an older format; its owner must open it first")
+            raise StorageError(
+                f"{path} was written by an older version; open it once to write, "
+                "as any sync does, and it is brought forward"
+            )
         return await cls._opened(path, cls._open_readers(path, closing), None)
 
     @classmethod

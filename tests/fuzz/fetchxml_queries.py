@@ -1,6 +1,6 @@
 """Throw broken FetchXML at the language for some minutes: an answer or a FilterError, and soon.
 
-    python tests/fuzz/fetchxml_queries.py [minutes] [seed]
+    python -m fuzz.fetchxml_queries --minutes 10 --seed 1
 
 Each text is one that is understood, mutated a few times: as characters, as pieces of XML, and by
 pasting parts of others into it. What is understood as a filter is also written and read again.
@@ -8,8 +8,8 @@ pasting parts of others into it. What is understood as a filter is also written 
 
 from __future__ import annotations
 
+import argparse
 import random
-import sys
 import time
 from collections import Counter
 from typing import Final
@@ -63,7 +63,8 @@ def main(minutes: float, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(
-        float(sys.argv[1]) if len(sys.argv) > 1 else 3.0,
-        int(sys.argv[2]) if len(sys.argv) > 2 else 1,
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    main(given.minutes, given.seed)

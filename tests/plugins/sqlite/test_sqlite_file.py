@@ -181,7 +181,7 @@ async def test_a_file_of_the_first_format_gets_its_keys_when_its_owner_opens_it(
 ) -> None:
     await fill(open_sqlite)
     as_format_1(path)
-    with pytest.raises(StorageError, match="its owner must open it first"):
+    with pytest.raises(StorageError, match="written by an older version; open it once to write"):
         async with open_sqlite(OpenMode.READER):
             pass
     async with open_sqlite() as storage:
@@ -387,7 +387,7 @@ async def test_a_reader_says_what_to_do_about_a_file_that_is_missing_or_empty(
     assert not path.parent.exists()
     path.parent.mkdir()
     path.write_bytes(b"")
-    with pytest.raises(StorageError, match="its owner must open it first"):
+    with pytest.raises(StorageError, match="written by an older version; open it once to write"):
         async with open_sqlite(OpenMode.READER):
             pass
     assert path.read_bytes() == b""
