@@ -25,10 +25,6 @@ class Cursor(Protocol):
     def fetchone(self) -> Any:
         """Return the next row, or None."""
 
-    def fetchmany(self, size: int | None = 1, /) -> list[Any]:
-        """Return the next rows."""
-        ...
-
     def fetchall(self) -> list[Any]:
         """Return all other rows."""
         ...
