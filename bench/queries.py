@@ -3,6 +3,10 @@
 Run it as ``python bench/queries.py [rows]``. It prints the median of five for each and their
 ratio, and fails where a ratio is beyond its limit.
 
+All of it runs on one core, where the system can do that. Which core a thread wakes on is the
+kernel's choice, and 0.02 to 0.05 ms of a short query hang on it, for either side by luck: on two
+cores the ratios of the short ones went from 0.9 to 1.7, on one they are the same every time.
+
 By hand means: the same columns in a table of one's own, text kept a second time as
 ``holdfast.folding.fold`` makes it, an index on that and the id, SQL that names it, aiosqlite as in
 production, a list of the same cells at the end. A predicate by hand is one Python lambda.
@@ -11,6 +15,7 @@ production, a list of the same cells at the end. A predicate by hand is one Pyth
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sqlite3
 import statistics
@@ -340,7 +345,13 @@ async def measure_parsing() -> bool:
     return fine
 
 
+def stay_on_one_core() -> None:
+    if hasattr(os, "sched_setaffinity"):  # Linux
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 async def main() -> int:
+    stay_on_one_core()
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     async with AsyncExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
