@@ -29,7 +29,6 @@ from holdfast.errors import (
 )
 from holdfast.model import Page, Record
 from holdfast.status import Downloaded, Downloading, SyncReport, TableReport
-from holdfast.values import Cell
 
 _logger = logging.getLogger(__name__)
 #: What stops one call and says nothing about the next: the other tables, or the other half, go on.
@@ -100,6 +99,8 @@ class Download:
 
     async def _finish(self, state: ScopeState) -> None:
         async with self._store.lock:
+            if not state.complete:
+                await self._store.filled(state.table)
             due = state.membership_due or state.table in self._engine.links_noted
             state = replace(state, complete=True, membership_due=due, problem=None)
             writes = Writes()
@@ -188,8 +189,9 @@ class Download:
     ) -> list[str | int]:
         """Put the clean rows that belong here; return the ids of those that do not."""
         if scope.takes_everything:
-            tail: tuple[Cell, ...] = (state.generation, scope.filter_bit, False)
-            writes.put(scope.name, *((*r, *tail) for r in records if r[0] not in dirty))
+            tail: Record = (state.generation, scope.filter_bit, False)
+            clean = [r for r in records if r[0] not in dirty] if dirty else records
+            writes.put(scope.name, *[(*r, *tail) for r in clean])
             return []
         gone: list[str | int] = []
         rules = await self._membership.rules(scope, records)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -38,7 +39,7 @@ from holdfast._tables import (
     row_key,
     row_layout,
 )
-from holdfast.contracts import Change, Delete, Order, Put, Query, Storage
+from holdfast.contracts import Change, Delete, Layout, Order, Put, Query, Storage
 from holdfast.filters import EVERYTHING, ColumnRef, Compare, Comparison, Expression, In, Literal
 from holdfast.model import Op, Record
 from holdfast.schema import Field, Kind, TableSchema
@@ -125,6 +126,8 @@ class Store:
         self.described: dict[str, TableSchema] = {}
         #: The last number given out in a table, once that was asked for.
         self._last: dict[str, int] = {}
+        #: The tables of the profile as they were last laid out.
+        self._layouts: dict[str, Layout] = {}
 
     async def commit(self, writes: Writes) -> None:
         """Write all of it in one durable commit; call with the lock held."""
@@ -202,13 +205,31 @@ class Store:
     ) -> None:
         """Make the stored tables those of ``kept``; call with the lock held.
 
+        Tables that were never read to the end are still being filled.
         :meth:`note_schemas` comes second. A crash between the two is healed when the replica is
         opened: the layouts are then made those of the schemas that are noted.
         """
-        layouts = [row_layout(schema, indexes.get(name, ())) for name, schema in kept.items()]
-        await self.storage.migrate([*SYSTEM_LAYOUTS, *layouts], version=FORMAT)
+        states = await self.scope_states()
+        full = {name for name, state in states.items() if state.complete}
+        self._layouts = {
+            name: row_layout(schema, indexes.get(name, ()), filling=name not in full)
+            for name, schema in kept.items()
+        }
+        await self._migrate()
         self.schemas = dict(kept)
         self.described = dict(described)
+
+    async def filled(self, table: str) -> None:
+        """Note that a table has been read to the end: its indexes are due; hold the lock.
+
+        A crash behind it leaves indexes of a table that counts as filling, which is no harm.
+        """
+        self._layouts[table] = replace(self._layouts[table], filling=False)
+        await self._migrate()
+
+    async def _migrate(self) -> None:
+        layouts = (*SYSTEM_LAYOUTS, *self._layouts.values())
+        await self.storage.migrate(layouts, version=FORMAT)
 
     async def note_schemas(self) -> None:
         """Store what the tables are laid out by; call with the lock held."""

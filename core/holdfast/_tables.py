@@ -44,9 +44,11 @@ PENDING_FIELD: Final = Field(f"{HIDDEN_PREFIX}pending", Kind.BOOLEAN)
 ROW_FIELDS: Final = (VERSION_FIELD, GENERATION_FIELD, RULES_FIELD, PENDING_FIELD)
 
 
-def row_layout(schema: TableSchema, indexes: Sequence[str] = ()) -> Layout:
+def row_layout(
+    schema: TableSchema, indexes: Sequence[str] = (), *, filling: bool = False
+) -> Layout:
     """Return the layout of a table's rows."""
-    return Layout(schema.name, (*schema.fields, *ROW_FIELDS), tuple(indexes))
+    return Layout(schema.name, (*schema.fields, *ROW_FIELDS), tuple(indexes), filling)
 
 
 def row_key(table: str, row_id: str) -> str:

@@ -106,12 +106,15 @@ class Context:
 class Layout:
     """A stored table. ``fields[0]`` is the key: text or integer, never null, unique.
 
-    A storage may build indexes on ``indexes``; it must answer rightly without them.
+    A storage may build indexes on ``indexes``; it must answer rightly without them. Those of a
+    table that is ``filling`` for the first time may wait until it is laid out without that word:
+    made at the end they cost a third of what they cost row by row.
     """
 
     table: str
     fields: tuple[Field, ...]
     indexes: tuple[str, ...] = ()
+    filling: bool = False
 
     @property
     def key(self) -> Field:

@@ -7,8 +7,9 @@ not, or by what that function returned when the cell was written, which stands i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from holdfast.errors import StorageError
@@ -28,6 +29,7 @@ DECLARED: Final[Mapping[Kind, str]] = {
     Kind.DATETIME: "TEXT",
 }
 _LARGEST_EXPONENT: Final = 400  # beyond a double's range; a longer text is a mistake or an attack
+_SLICE: Final = 256  # records turned at once: few enough to stay in a processor's cache
 _ORIGIN: Final = 2000  # any number above the largest count of digits before the point
 _COMPLEMENT: Final = str.maketrans("0123456789", "9876543210")
 
@@ -104,22 +106,43 @@ def comparand(kind: Kind, cell: Cell) -> str | int | float | None:
 
 
 Convert: TypeAlias = Callable[[Any], Any]  # Any: a cell of one kind, on either side
+Cells: TypeAlias = Sequence[Any]  # Any: the cells of one column
 _TO_BOOLEAN: Final = {None: None, 0: False, 1: True}
-_ENCODERS: Final[Mapping[Kind, Convert]] = {
-    Kind.DECIMAL: lambda cell: None if cell is None else decimal_text(cell),
-    # SQLite binds a bool, but finds out slowly that it may.
-    Kind.BOOLEAN: lambda cell: None if cell is None else int(cell),
-}
+_FROM_BOOLEAN: Final = {None: None, False: 0, True: 1}
 _DECODERS: Final[Mapping[Kind, Convert]] = {
     Kind.DECIMAL: lambda text: None if text is None else Decimal(text),
     Kind.BOOLEAN: _TO_BOOLEAN.__getitem__,
 }
+#: Where ``str`` may write a decimal otherwise than :func:`decimal_text`: exponents, and what is no
+#: number; a zero below zero; and a text may be too long.
+_ODD: Final = ("E", "N", "I", "-0")
 
 
-#: What a key column holds beside a cell, as it stands in a row that is bound.
-_KEYS: Final[Mapping[Kind, Convert]] = {
-    Kind.TEXT: lambda text: None if text is None else fold(text),
-    Kind.DECIMAL: decimal_key,
+def _decimal_texts(cells: Cells) -> Cells:
+    """Return :func:`decimal_text` of each cell, quickly where the column has nothing odd."""
+    texts = [None if cell is None else str(cell) for cell in cells]
+    written = [text for text in texts if text is not None]
+    together = " ".join(written)
+    longest = max(map(len, written), default=0)
+    if longest <= _LARGEST_EXPONENT and not any(odd in together for odd in _ODD):
+        return texts
+    return [None if cell is None else decimal_text(cell) for cell in cells]
+
+
+def _from_booleans(cells: Cells) -> Cells:
+    # SQLite binds a bool, but finds out slowly that it may.
+    return list(map(_FROM_BOOLEAN.__getitem__, cells))
+
+
+ConvertColumn: TypeAlias = Callable[[Cells], Cells]
+_ENCODERS: Final[Mapping[Kind, ConvertColumn]] = {
+    Kind.DECIMAL: _decimal_texts,
+    Kind.BOOLEAN: _from_booleans,
+}
+#: What a key column holds beside the cells of a column, as they stand in a row that is bound.
+_KEYS: Final[Mapping[Kind, ConvertColumn]] = {
+    Kind.TEXT: lambda texts: [None if text is None else fold(text) for text in texts],
+    Kind.DECIMAL: lambda texts: list(map(decimal_key, texts)),
 }
 
 
@@ -136,11 +159,21 @@ class Encoder:
         self._converters = [(at, _ENCODERS[k]) for at, k in enumerate(kinds) if k in _ENCODERS]
         self._keys = [(at, _KEYS[kinds[at]]) for at in keyed]
 
-    def encode(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Return the rows to bind."""
+    def encode(self, records: Sequence[Record]) -> Iterable[Record]:
+        """Return the rows to bind, each made when it is taken."""
         if any(len(record) != self._width for record in records):
             raise StorageError(f"a record does not have the {self._width} cells of its table")
-        return _convert(records, self._converters, self._keys)
+        if not (self._converters or self._keys):
+            return records
+        slices = (records[at : at + _SLICE] for at in range(0, len(records), _SLICE))
+        return chain.from_iterable(map(self._rows, slices))
+
+    def _rows(self, records: Sequence[Record]) -> Iterable[Record]:
+        columns: list[Cells] = list(zip(*records, strict=True))
+        for at, convert in self._converters:
+            columns[at] = convert(columns[at])
+        columns += [convert(columns[at]) for at, convert in self._keys]
+        return zip(*columns, strict=True)
 
 
 class Decoder:
@@ -156,24 +189,14 @@ class Decoder:
 
     def decode(self, rows: Sequence[Record]) -> Sequence[Record]:
         """Return the records."""
-        return _convert(rows, self._converters)
+        if not rows or not self._converters:
+            return rows
+        columns: list[Cells] = list(zip(*rows, strict=True))
+        for at, convert in self._converters:
+            columns[at] = [convert(cell) for cell in columns[at]]
+        return list(zip(*columns, strict=True))
 
 
 def decoding(kind: Kind) -> Convert | None:
     """Return what makes a cell of what SQLite returned; None where it is the cell."""
     return _DECODERS.get(kind)
-
-
-def _convert(
-    rows: Sequence[Record],
-    converters: Sequence[tuple[int, Convert]],
-    added: Sequence[tuple[int, Convert]] = (),
-) -> Sequence[Record]:
-    if not rows or not (converters or added):
-        return rows
-    columns: list[Sequence[Cell]] = list(zip(*rows, strict=True))
-    for at, convert in converters:
-        columns[at] = [convert(cell) for cell in columns[at]]
-    for at, convert in added:
-        columns.append([convert(cell) for cell in columns[at]])
-    return list(zip(*columns, strict=True))

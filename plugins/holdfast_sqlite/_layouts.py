@@ -161,9 +161,9 @@ def migrate(database: Database, layouts: Sequence[Layout], version: int) -> None
         before = old.get(layout.table)
         if before is None or _columns(before) != _columns(layout):
             _rebuild(database, before, layout)
-            _create_indexes(database, layout)
         elif frozenset(before.indexes) != frozenset(layout.indexes):
             _drop_indexes(database, before)
+        if not layout.filling:
             _create_indexes(database, layout)
     _remember(database, layouts, version)
 
@@ -235,7 +235,7 @@ def _index_name(layout: Layout, field: Field) -> str:
 
 
 def _create_indexes(database: Database, layout: Layout) -> None:
-    """Make the indexes; the row's key comes second, because every order ends with it.
+    """Make the indexes that are missing; the row's key comes second: every order ends with it.
 
     So the rows that have one value are found in the order in which a query yields them, and the
     next chunk of a long answer starts where the last one ended.
@@ -244,14 +244,14 @@ def _create_indexes(database: Database, layout: Layout) -> None:
         keyed = field.kind in KEYED
         by = quoted_key(field.name) if keyed else compared(field.kind, quoted(field.name))
         database.execute(
-            f"CREATE INDEX {_index_name(layout, field)} "
+            f"CREATE INDEX IF NOT EXISTS {_index_name(layout, field)} "
             f"ON {quoted(layout.table)} ({by}, {quoted(layout.key.name)})"
         )
 
 
 def _drop_indexes(database: Database, layout: Layout) -> None:
     for field in _indexed(layout):
-        database.execute(f"DROP INDEX {_index_name(layout, field)}")
+        database.execute(f"DROP INDEX IF EXISTS {_index_name(layout, field)}")
 
 
 def _remember(database: Database, layouts: Sequence[Layout], version: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from holdfast._store import Writes
+from holdfast.contracts import Layout
 from holdfast.errors import ProfileError, Unreachable
 from holdfast.model import Outcome, Page, Scope, Unit
 from holdfast.status import Availability, Downloaded, Downloading, Event
@@ -154,6 +155,7 @@ async def test_an_interrupted_first_download_goes_on_from_the_last_stored_page(
         status = await replica.status()
         assert status.tables[0].availability is Availability.INITIALIZING
         assert status.tables[0].received == 6
+        assert _layout(world, "account").filling
     asked: list[str | None] = []
     async with world.replica() as replica:
         pull = replica._engine.transport.pull
@@ -165,8 +167,17 @@ async def test_an_interrupted_first_download_goes_on_from_the_last_stored_page(
         monkeypatch.setattr(replica._engine.transport, "pull", noted)
         report = await replica.download()
         assert len(await names(replica)) == 7
+        assert not _layout(world, "account").filling  # its indexes are due now, and stay
     assert asked[0] is not None
     assert report.tables["account"].received == 1
+    async with world.replica():
+        assert not _layout(world, "account").filling
+
+
+def _layout(world: World, table: str) -> Layout:
+    tables = world.disk.file("default").tables
+    assert tables is not None
+    return tables[table].layout
 
 
 async def _first_pages(pages: AsyncIterator[Page], count: int) -> AsyncIterator[Page]:

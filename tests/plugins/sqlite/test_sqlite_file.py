@@ -8,6 +8,7 @@ import stat
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -160,6 +161,25 @@ async def test_an_index_that_is_added_is_filled_and_one_that_goes_takes_its_colu
         assert await anext(storage.query(Query("account"))) == FJORD
     assert look(path, INDEXES) == []
     assert len(look(path, "PRAGMA table_info(account)")) == len(ACCOUNT.fields)
+
+
+async def test_a_table_that_is_filling_gets_its_keys_at_once_and_its_indexes_at_the_end(
+    open_sqlite: Open, path: Path
+) -> None:
+    filling = replace(ACCOUNT, filling=True)
+    async with open_sqlite() as storage:
+        await storage.migrate([filling], version=7)
+        await storage.write([Put("account", [FJORD])])
+        assert look(path, INDEXES) == []
+        assert look(path, "SELECT _holdfast_sqlite_key_name FROM account") == [("fjord marine",)]
+        fjord = Compare(Comparison.EQ, ColumnRef("name", Kind.TEXT), Literal("FJORD marine"))
+        assert [r async for r in storage.query(Query("account", fjord))] == [FJORD]
+        await storage.migrate([ACCOUNT], version=7)
+        made = look(path, INDEXES)
+        assert len(made) == len(ACCOUNT.indexes)
+        await storage.migrate([filling], version=7)  # as after a crash that forgot the end
+        assert look(path, INDEXES) == made
+        assert [r async for r in storage.query(Query("account", fjord))] == [FJORD]
 
 
 def as_format_1(path: Path) -> None:
