@@ -10,6 +10,7 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,10 +23,17 @@ MOST_MEMORY: Final = 150  # MiB
 MOST_LATE: Final = 20  # ms
 
 
-def profile(origin: str, folder: Path) -> Path:
-    """Write the profile of one replica."""
+def profile(
+    origin: str, folder: Path, *, tables: Sequence[str] = ("account",), batch_size: int = 200
+) -> Path:
+    """Write the profile of one replica: thirty columns of accounts, all of other tables."""
     path = folder / "holdfast.toml"
     columns = ", ".join(f'"{name}"' for name in COLUMNS[1:])
+    kept = [
+        f'[[profile.tables]]\nname = "{name}"\n'
+        + (f"columns = [{columns}]\n" if name == "account" else "")
+        for name in tables
+    ]
     path.write_text(
         f"""
         [storage]
@@ -36,11 +44,10 @@ def profile(origin: str, folder: Path) -> Path:
         url = "{origin}"
         credential = "token"
         token = "demo-token"
+        batch_size = {batch_size}
         [profile]
-        [[profile.tables]]
-        name = "account"
-        columns = [{columns}]
-        """,
+        """
+        + "".join(kept),
         encoding="utf-8",
     )
     return path

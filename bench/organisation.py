@@ -37,12 +37,15 @@ LOOKUPS: Final = frozenset({"primarycontactid", "parentaccountid"})
 WIRE_NAMES: Final = tuple(f"_{c}_value" if c in LOOKUPS else c for c in COLUMNS)
 FIRST_PAGE: Final = f"{API}accounts?$select={','.join(WIRE_NAMES)}"
 TOKEN: Final = {"Authorization": "Bearer demo-token"}
+#: Tables of a profile in which nothing happens.
+TABLES: Final = tuple(f"new_table{number}" for number in range(50))
 #: How many rows each delta brings.
 CHANGES: Final = 10
 _WAY_ON: Final = re.compile(r"\$(skip|delta)token=(\d+)")
 _BOUNDARY: Final = re.compile(r"boundary=(\S+)")
 _UPDATE: Final = re.compile(rb"PATCH /api/data/v9.2/accounts\(([-0-9a-f]+)\)[^\r]*\r\n")
 _FAX: Final = re.compile(rb'"fax":"([^"]*)"')
+_TRACKED: Final = "odata.track-changes"
 _KEPT_HEADERS: Final = ("Content-Type", "OData-Version")
 
 
@@ -82,6 +85,7 @@ class Organisation:
         self._known: dict[str, int] = {}
         self._kept: dict[tuple[str, str, str, bytes], tuple[int, dict[str, str], bytes]] = {}
         self._version = itertools.count(count + 1)
+        self._asked_for = 0
 
     def fill(self) -> None:
         """Make all pages."""
@@ -105,7 +109,8 @@ class Organisation:
 
     async def rows(self, request: web.Request) -> web.StreamResponse:
         """Send a page, or a delta, which brings other versions each time."""
-        if "trackchanges" in request.headers.get("Prefer", "").replace("-", ""):
+        if _TRACKED in request.headers.get("Prefer", ""):
+            self._asked_for += 1
             found = _WAY_ON.search(request.query_string.replace("%24", "$"))
             kind, number = (found[1], int(found[2])) if found else ("skip", 0)
             body = self._pages[number] if kind == "skip" else self._delta(number)
@@ -145,6 +150,22 @@ class Organisation:
             self._known = {known: number for number, known in enumerate(self._ids)}
         return self._known[row_id]
 
+    async def update(self, request: web.Request) -> web.Response:
+        """Answer a single update as one of a batch."""
+        await request.read()
+        row_id = request.match_info["row"]
+        text = self._rows.text(self._number(row_id), row_id, next(self._version))
+        return web.Response(text=text, content_type="application/json")
+
+    async def ids(self, _: web.Request) -> web.Response:
+        """Tell the ids of all rows."""
+        return web.Response(body=msgspec.json.encode(self._ids))
+
+    async def pages(self, _: web.Request) -> web.Response:
+        """Tell how many pages were asked for since this was asked last."""
+        asked, self._asked_for = self._asked_for, 0
+        return web.Response(text=str(asked))
+
     async def recorded(self, _: web.Request) -> web.Response:
         """Tell the batches of updates that came since this was asked last, and forget them."""
         told = [{"kind": kind, "body": body.decode()} for kind, body in self.batches]
@@ -158,6 +179,7 @@ class Organisation:
         plain = body.replace(boundary[1].encode(), b"") if boundary else body
         preferred = request.headers.get("Prefer", "")
         key = (request.method, request.path_qs, preferred, plain)
+        self._asked_for += _TRACKED in preferred
         if key not in self._kept:
             headers = {k: v for k, v in request.headers.items() if k != "Host"}
             async with (
@@ -187,14 +209,32 @@ async def ends_of_rows(url: str) -> list[str]:
     return [bytes(row).decode().split(',"accountnumber":', 1)[1] for row in rows]
 
 
+async def make_tables(url: str) -> None:
+    """Give the emulator tables in which nothing will happen."""
+    name = {"@odata.type": "Microsoft.Dynamics.CRM.StringAttributeMetadata", "IsPrimaryName": True}
+    async with aiohttp.ClientSession(headers=TOKEN) as http:
+        for table in TABLES:
+            body = {
+                "SchemaName": table,
+                "ChangeTrackingEnabled": True,
+                "Attributes": [{**name, "SchemaName": "new_Name"}],
+            }
+            async with http.post(f"{url}{API}EntityDefinitions", json=body) as reply:
+                assert reply.status == 204, await reply.text()
+
+
 async def main(options: Mapping[str, int]) -> None:
     emulator = EmulatorThread(rows=300)
     url = emulator.server.url.rstrip("/")
+    await make_tables(url)
     organisation = Organisation(url, Rows(await ends_of_rows(url)), options["rows"])
     application = web.Application(client_max_size=1 << 30)
     application.router.add_get(f"{API}accounts", organisation.rows)
     application.router.add_post(f"{API}$batch", organisation.batch)
+    application.router.add_patch(f"{API}accounts({{row}})", organisation.update)
     application.router.add_get("/recorded", organisation.recorded)
+    application.router.add_get("/ids", organisation.ids)
+    application.router.add_get("/asked", organisation.pages)
     application.router.add_route("*", "/{path:.*}", organisation.asked)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
