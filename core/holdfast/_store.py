@@ -254,6 +254,17 @@ class Store:
             for row_id, key in zip(ids, keys, strict=True)
         }
 
+    async def states(self, ops: Sequence[Op]) -> dict[str, RowState]:
+        """Return the states of the rows of these ops, by row key."""
+        by_table: dict[str, dict[str, None]] = defaultdict(dict)  # ids in order, each once
+        for op in ops:
+            by_table[op.table][op.row_id] = None
+        states: dict[str, RowState] = {}
+        for table, ids in by_table.items():
+            found = await self.rows(self.schemas[table], list(ids))
+            states.update({row_key(table, row_id): state for row_id, state in found.items()})
+        return states
+
     async def row(self, schema: TableSchema, row_id: str) -> RowState:
         """Return the state of one row."""
         return (await self.rows(schema, [row_id]))[row_id]

@@ -169,6 +169,7 @@ class Place(Enum):
 
     APPLIED = "applied"
     MERGED = "merged"  # carried by another op of its row
+    VOID = "void"  # of a row that was made and deleted before anybody else heard of it
     LOST = "lost"  # the server's row stood; what was typed is in the history
     DISCARDED = "discarded"  # by the user
 

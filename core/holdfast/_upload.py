@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
+from holdfast._coalescing import Coalescing
 from holdfast._engine import Engine
 from holdfast._plan import conflicts, rows
 from holdfast._plan.lanes import BaseReferences, next_wave
@@ -62,6 +63,7 @@ class Upload:
         self._engine = engine
         self._store = engine.store
         self._report = report
+        self._coalescing = Coalescing(engine)
         self._rounds: Counter[str] = Counter()
         self._sends: Counter[str] = Counter()
         self._parked: set[str] = set()
@@ -76,26 +78,19 @@ class Upload:
         """
         while True:
             ops = await self._store.outbox()
-            self._total = max(self._total, len(ops))
             if not ops:
                 break
-            states = await self._states(ops)
+            states = await self._store.states(ops)
+            references = _base_references(states.values())
+            if await self._coalescing.run(ops, references):
+                continue
+            self._total = max(self._total, len(ops))
             if await self._resolve_open(states):
                 continue
-            wave = next_wave(ops, _base_references(states.values()), self._parked)
+            wave = next_wave(ops, references, self._parked)
             if not wave.units:
                 break
             await self._send(wave.units)
-
-    async def _states(self, ops: Sequence[Op]) -> dict[str, RowState]:
-        by_table: dict[str, dict[str, None]] = defaultdict(dict)  # ids in order, each once
-        for op in ops:
-            by_table[op.table][op.row_id] = None
-        states: dict[str, RowState] = {}
-        for table, ids in by_table.items():
-            found = await self._store.rows(self._engine.schema(table), list(ids))
-            states.update({row_key(table, row_id): state for row_id, state in found.items()})
-        return states
 
     async def _send(self, units: Sequence[Unit]) -> None:
         marked = await self._mark_sent(units)
@@ -126,7 +121,7 @@ class Upload:
     async def _mark_sent(self, units: Sequence[Unit]) -> list[Unit]:
         """Store that these ops may leave now; return them as they are to be sent."""
         async with self._store.lock:
-            states = await self._states([op for unit in units for op in unit.ops])
+            states = await self._store.states([op for unit in units for op in unit.ops])
             writes = Writes()
             marked: list[Unit] = []
             for unit in units:
@@ -148,7 +143,7 @@ class Upload:
         """Settle outcomes in one commit; each op's own changes are all in it."""
         issues: list[IssueState] = []
         async with self._store.lock:
-            states = await self._states([op for op, _ in group])
+            states = await self._store.states([op for op, _ in group])
             before = dict(states)
             writes = Writes()
             for op, outcome in group:

@@ -150,8 +150,9 @@ class TableReport:
 class SyncReport:
     """What a sync did.
 
-    ``applied`` counts ops that the server took; ``conflicts`` and ``issues`` are ids of history
-    entries and of issues that this sync made; ``waiting`` counts ops left in the outbox.
+    ``applied`` counts ops that the server took, one of which may carry many edits; ``conflicts``
+    and ``issues`` are ids of history entries and of issues that this sync made; ``waiting`` counts
+    ops left in the outbox.
     ``failure`` is what stopped it early, if anything did.
     """
 

@@ -36,7 +36,7 @@ def next_wave(ops: Sequence[Op], references: BaseReferences, parked: Collection[
     :param references: for rows with ops, what their base points to
     :param parked: ids of ops that are not to be sent in this run
     """
-    waits = _dependencies(ops, references)
+    waits = dependencies(ops, references)
     free: list[Op] = []
     waiting: dict[str, str] = {}
     for op in ops:
@@ -50,7 +50,8 @@ def next_wave(ops: Sequence[Op], references: BaseReferences, parked: Collection[
     return Wave(tuple(Unit((op,)) for op in free), waiting)
 
 
-def _dependencies(ops: Sequence[Op], references: BaseReferences) -> dict[str, list[str]]:
+def dependencies(ops: Sequence[Op], references: BaseReferences) -> dict[str, list[str]]:
+    """Return the ops that each op waits for, both by op id."""
     of_row: dict[str, list[Op]] = defaultdict(list)
     for op in ops:
         of_row[row_key(op.table, op.row_id)].append(op)
@@ -59,7 +60,7 @@ def _dependencies(ops: Sequence[Op], references: BaseReferences) -> dict[str, li
         for earlier, later in pairwise(chain):
             waits[later.id].append(earlier.id)
         for op in chain:
-            for target in _targets(op):
+            for target in targets(op):
                 if target != own:
                     _order_reference(op, of_row.get(target, ()), waits)
             for target in _left_targets(op, references.get(own, {})):
@@ -89,7 +90,8 @@ def _first_delete(chain: Sequence[Op]) -> Op | None:
     return next((op for op in chain if op.kind is OpKind.DELETE), None)
 
 
-def _targets(op: Op) -> list[str]:
+def targets(op: Op) -> list[str]:
+    """Return the rows that an op makes its row point to, as row keys."""
     return [
         row_key(change.table, change.id)
         for change in op.changes.values()

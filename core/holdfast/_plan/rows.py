@@ -151,6 +151,20 @@ def held(state: RowState, op_ids: Sequence[str]) -> RowState:
     return state
 
 
+def joined(state: RowState, ops: Sequence[Op]) -> RowState:
+    """Let the first of these ops, which follow one another, carry the others."""
+    first = replace(ops[0], changes={k: v for op in ops for k, v in op.changes.items()})
+    carried = {op.id for op in ops[1:]}
+    rest = tuple(first if op.id == first.id else op for op in state.ops if op.id not in carried)
+    merged = tuple((op, Place.MERGED) for op in ops[1:])
+    return replace(state, ops=rest, settled=(*state.settled, *merged))
+
+
+def voided(state: RowState) -> RowState:
+    """Let go of a row that was made and deleted here, and of which no server has heard."""
+    return _clean(_settle_all(state, Place.VOID))
+
+
 def released(state: RowState, op_ids: Sequence[str]) -> RowState:
     """Let ops be sent again; what they are held for was the end of their last sending."""
     ops = tuple(_unsent(op) if op.id in op_ids else op for op in state.ops)

@@ -124,7 +124,7 @@ async def test_every_mistake_of_a_write_is_named_and_nothing_is_written(
         assert await replica.pending() == []
 
 
-async def test_an_edit_of_a_row_that_was_created_offline_follows_its_create(world: World) -> None:
+async def test_a_create_carries_the_edits_that_followed_it(world: World) -> None:
     async with world.replica() as replica:
         await replica.download()
         contact = await replica.table("contact").create({"fullname": "Kari"})
@@ -132,10 +132,44 @@ async def test_an_edit_of_a_row_that_was_created_offline_follows_its_create(worl
         await replica.table("account").update(account, {"telephone1": "1"})
         await replica.table("account").update(account, {"telephone1": "2"})
         report = await replica.sync()
-    assert report.applied == 4
+    assert report.applied == 2
     stored = world.server.get("account", account)
     assert present(stored)["telephone1"] == "2"
     assert present(stored)["primarycontactid"] == Reference("contact", contact)
+
+
+async def test_many_edits_of_a_row_are_one_request(world: World, accounts: list[str]) -> None:
+    async with world.replica() as replica:
+        await replica.download()
+        table = replica.table("account")
+        before = len(world.server.effects)
+        for number in range(5):
+            await table.update(accounts[0], {"telephone1": f"{number}", "address1_city": "Voss"})
+        await table.update(accounts[0], {"address1_city": None})
+        await replica.sync()
+        assert await replica.pending() == []
+        assert (await table.get(accounts[0]))["telephone1"] == "4"
+    (mine,) = [e for e in world.server.effects[before:] if e.op_id is not None]
+    stored = world.stored("account", accounts[0])
+    assert (mine.kind.value, stored["telephone1"]) == ("update", "4")
+    assert stored["address1_city"] is None
+
+
+async def test_a_row_made_and_deleted_offline_is_no_request(
+    world: World, accounts: list[str]
+) -> None:
+    async with world.replica() as replica:
+        await replica.download()
+        table = replica.table("account")
+        before = len(world.server.effects)
+        row = await table.create({"name": "Never mind"})
+        await table.update(row, {"telephone1": "1"})
+        await table.delete(row)
+        report = await replica.sync()
+        assert (report.applied, report.waiting) == (0, 0)
+        assert (await replica.status()).synced
+    assert world.server.effects[before:] == []
+    assert world.server.get("account", row) is None
 
 
 async def test_a_second_user_cannot_use_the_replica(world: World, accounts: list[str]) -> None:

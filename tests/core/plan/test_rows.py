@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from holdfast._plan import rows
+from holdfast._plan.coalescing import is_fresh
 from holdfast._plan.rows import Author, RowState
 from holdfast._tables import Image, Place
 from holdfast.model import Op, OpKind, OpState
@@ -147,6 +148,39 @@ class OneRow(RuleBasedStateMachine):
     @property
     def first(self) -> Op:
         return self.state.ops[0]
+
+    def _may_join(self) -> bool:
+        fresh = [op for op in self.state.ops if is_fresh(op)]
+        kinds = [op.kind for op in fresh]
+        joins = kinds[:2] in ([OpKind.CREATE, OpKind.UPDATE], [OpKind.UPDATE, OpKind.UPDATE])
+        return joins and fresh == list(self.state.ops)
+
+    @precondition(_may_join)
+    @rule()
+    def join(self) -> None:
+        before = self.state
+        self._next(rows.joined(self.state, self.state.ops[:2]))
+        assert self.state.local == before.local
+        assert self.first.id == before.ops[0].id
+        under = before.base.cells if before.base else None
+        assert rows.overlay(SCHEMA, under, self.state.ops, ME) == rows.overlay(
+            SCHEMA, under, before.ops, ME
+        )
+        assert self.places[before.ops[1].id] is Place.MERGED
+
+    def _is_void(self) -> bool:
+        kinds = [op.kind for op in self.state.ops]
+        untouched = self.state.base is None and self.state.remote is None
+        return untouched and kinds[:1] == [OpKind.CREATE] and kinds.count(OpKind.DELETE) == 1
+
+    @precondition(_is_void)
+    @rule()
+    def let_go(self) -> None:
+        if self.state.ops[-1].kind is OpKind.DELETE and all(map(is_fresh, self.state.ops)):
+            gone = [op.id for op in self.state.ops]
+            self._next(rows.voided(self.state))
+            assert self.state.local is None
+            assert all(self.places[op_id] is Place.VOID for op_id in gone)
 
     def _may_send(self) -> bool:
         return self.state.dirty and self.first.state is not OpState.HELD

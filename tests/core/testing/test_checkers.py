@@ -71,6 +71,18 @@ def test_a_row_with_a_waiting_edit_does_not_vanish() -> None:
         story.read(None)
 
 
+def test_what_another_op_carries_is_read_until_that_is_settled() -> None:
+    first = replace(WRITTEN, id="op-0", changes={"one": 3})
+    story = Story(Sessions())
+    story.commit(holding(first))
+    story.commit(holding(first, replace(WRITTEN, sequence=2)))
+    carrying = replace(first, changes=WRITTEN.changes)
+    story.commit(holding(carrying, settled=Place.MERGED))
+    story.read(5)
+    with pytest.raises(Violation, match="is 8, the waiting op op-0 wrote 5"):
+        story.read(8)
+
+
 @pytest.mark.parametrize("place", [Place.LOST, Place.DISCARDED])
 def test_a_write_that_lost_may_go_back(place: Place) -> None:
     story = Story(Sessions())

@@ -196,13 +196,16 @@ class Sessions(Checker):
                 pass
 
     def _follow(self, contents: Contents, position: int) -> None:
-        for op in contents.ops():
+        ops = list(contents.ops())
+        for op in ops:
             if op.id not in self._known:
                 self._known.add(op.id)
                 self._write(op, position)
         for op_id, place, row in contents.settled():
             if op_id not in self._settled:
                 self._settled.add(op_id)
+                if place is Place.MERGED:
+                    self._hand_over(op_id, row, ops)
                 self._settle(op_id, place, row, position)
 
     def _write(self, op: Op, position: int) -> None:
@@ -212,6 +215,16 @@ class Sessions(Checker):
                 tracks.setdefault(column, _Track()).write(position, op.id, change)
         there = int(op.kind is not OpKind.DELETE)
         tracks.setdefault(_THERE, _Track()).write(position, op.id, there)
+
+    def _hand_over(self, op_id: str, row: str, ops: Sequence[Op]) -> None:
+        """Let the op that carries another answer for what that one wrote."""
+        tracks = self._tracks.get(row, {})
+        for op in ops:
+            if row_key(op.table, op.row_id) != row:
+                continue
+            for column in {*op.changes, _THERE} & tracks.keys():
+                if tracks[column].op == op_id:
+                    tracks[column].op = op.id
 
     def _settle(self, op_id: str, place: Place, row: str, position: int) -> None:
         lost = place in (Place.LOST, Place.DISCARDED)
