@@ -9,7 +9,7 @@ properties of a kind are only given when it is asked for by name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -22,6 +22,7 @@ from holdfast.schema import (
     ColumnType,
     DateBehavior,
     Fill,
+    ManyToMany,
     Option,
     Relationship,
     TableSchema,
@@ -33,7 +34,8 @@ Json: TypeAlias = dict[str, Any]  # Any: JSON of the server
 _decoder: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 _TABLE: Final = (
-    "LogicalName,EntitySetName,PrimaryIdAttribute,PrimaryNameAttribute,TableType,DisplayName"
+    "LogicalName,EntitySetName,PrimaryIdAttribute,PrimaryNameAttribute,TableType,DisplayName,"
+    "IsIntersect"
 )
 _COLUMN: Final = (
     "LogicalName,AttributeType,AttributeTypeName,AttributeOf,IsValidForRead,IsValidForCreate,"
@@ -42,6 +44,11 @@ _COLUMN: Final = (
 _RELATIONSHIP: Final = (
     "SchemaName,ReferencedEntity,ReferencingEntity,ReferencingAttribute,"
     "ReferencingEntityNavigationPropertyName,ReferencedEntityNavigationPropertyName,IsHierarchical"
+)
+_MANY_TO_MANY: Final = (
+    "SchemaName,IntersectEntityName,"
+    "Entity1LogicalName,Entity1IntersectAttribute,Entity1NavigationPropertyName,"
+    "Entity2LogicalName,Entity2IntersectAttribute,Entity2NavigationPropertyName"
 )
 _BOUNDS: Final = "LogicalName,MinValue,MaxValue"
 #: What each kind of column says beyond the common properties.
@@ -113,6 +120,7 @@ def questions(table: str) -> list[str]:
         f"{home}/Attributes?$select={_COLUMN}",
         f"{home}/ManyToOneRelationships?$select={_RELATIONSHIP}",
         f"{home}/OneToManyRelationships?$select={_RELATIONSHIP}",
+        f"{home}/ManyToManyRelationships?$select={_MANY_TO_MANY}",
         *kinds,
     ]
 
@@ -136,11 +144,14 @@ def table_schema(
         return None
     head = _object(answers[0], about)
     _refuse_special(table, head.get("TableType"))
-    columns, many_to_one, one_to_many, *kinds = (_values(one, about) for one in answers[1:])
+    columns, many_to_one, one_to_many, many_to_many, *kinds = (
+        _values(one, about) for one in answers[1:]
+    )
     try:
         details = {detail["LogicalName"]: detail for rows in kinds for detail in rows}
         reading = _Reading(head, details, tuple(many_to_one), sets)
-        return reading.schema(columns, [*many_to_one, *one_to_many])
+        schema = reading.schema(columns, [*many_to_one, *one_to_many])
+        return replace(schema, many_to_many=_many_to_many(many_to_many))
     except (KeyError, TypeError, AttributeError) as error:
         raise ProtocolError(f"{about} is not understood ({error!r})") from error
 
@@ -177,6 +188,7 @@ class _Reading:
             _label(self.head.get("DisplayName")),
             _relationships(relationships),
             {"set": self.head["EntitySetName"], **self._navigation(kept)},
+            intersect=bool(self.head.get("IsIntersect")),
         )
 
     def _column(self, row: Json) -> Column | None:
@@ -242,6 +254,24 @@ def _relationships(rows: Iterable[Json]) -> tuple[Relationship, ...]:
             row.get("ReferencingEntityNavigationPropertyName") or "",
             row.get("ReferencedEntityNavigationPropertyName") or "",
             bool(row.get("IsHierarchical")),
+        )
+        for row in rows
+    }
+    return tuple(found.values())
+
+
+def _many_to_many(rows: Iterable[Json]) -> tuple[ManyToMany, ...]:
+    """Return the relationships, each once, as above."""
+    found = {
+        row["SchemaName"]: ManyToMany(
+            row["SchemaName"],
+            row["IntersectEntityName"],
+            row["Entity1LogicalName"],
+            row["Entity1IntersectAttribute"],
+            row.get("Entity1NavigationPropertyName") or "",
+            row["Entity2LogicalName"],
+            row["Entity2IntersectAttribute"],
+            row.get("Entity2NavigationPropertyName") or "",
         )
         for row in rows
     }

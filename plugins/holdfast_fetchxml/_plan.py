@@ -124,8 +124,9 @@ class Plan:
 
     def _linked_table(self, link: Link) -> TableSchema:
         if link.intersect and link.entity.name not in self.tables:
+            name = link.entity.name
             raise Refusal(
-                f"{shown(link.entity.name)} is a many-to-many table; those are not kept offline",
+                f"the pairs in {shown(name)} are not kept offline; add {name[:128]} to the profile",
                 link.element.position("name"),
             )
         return find_table(self.tables, link.entity.name, link.element)
