@@ -191,6 +191,28 @@ async def test_the_profile_keeps_rows_by_the_rows_that_they_are_joined_with(
         assert await replica.table("account").count() == 1
 
 
+async def test_the_profile_keeps_pairs_by_the_rows_that_they_join(
+    field: Field, office: Office, ids: Mapping[str, str]
+) -> None:
+    others = await office.create("accounts", name="Gamma")
+    await office.join(f"accounts({others})", LEADS, f"leads({ids['Bob']})")
+    ours = (
+        "<fetch><entity name='accountleads'>"
+        "<link-entity name='account' from='accountid' to='accountid'>"
+        "<filter><condition attribute='name' operator='ends-with' value='-pair'/></filter>"
+        "</link-entity></entity></fetch>"
+    )
+    for filtered, kept in (
+        ({"fetchxml": ours}, ["Ann"]),
+        ({"odata": f"leadid eq {ids['Bob']}"}, ["Bob"]),
+    ):
+        field.tables[2] = {"name": "accountleads", "filter": filtered}
+        async with field.replica() as replica:
+            await replica.download()
+            pairs = [row["leadid"] async for row in replica.table("accountleads").query()]
+            assert pairs == [ids[name] for name in kept]
+
+
 async def test_whole_questions_and_expansions_lead_over_pairs(
     field: Field, office: Office, ids: Mapping[str, str]
 ) -> None:
@@ -222,7 +244,8 @@ async def test_what_is_not_kept_is_named(field: Field, ids: Mapping[str, str]) -
     field.tables = [{"name": "account"}, {"name": "lead"}]
     async with field.replica() as replica:
         await replica.download()
-        for language, text in OVER_LEADS.items():
+        plain = OVER_LEADS["fetchxml"].replace(" intersect='true'", "")
+        for language, text in (*OVER_LEADS.items(), ("fetchxml", plain)):
             with pytest.raises(FilterError, match="add accountleads to the profile"):
                 await found(replica, {language: text.format("Ann")})
         with pytest.raises(FilterError, match=f"add {PARTNERS} to the profile"):
