@@ -219,7 +219,7 @@ def _ways(engine: Engine, schema: TableSchema) -> dict[str, tuple[Relationship |
         if kept and each.referenced == schema.name:
             found.setdefault(each.collection or each.name, (each, True))
     for way in schema.crossings:
-        if {way.intersect, way.target} <= engine.scopes.keys():
+        if way.collection and {way.intersect, way.target} <= engine.scopes.keys():
             found.setdefault(way.collection, (way, True))
     return found
 

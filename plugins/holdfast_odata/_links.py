@@ -190,14 +190,21 @@ def find_collection(schema: TableSchema, tables: Tables, name: str, position: in
             message = f"{name!r} needs {relationship.column!r} of {table.name}, which is not kept"
             raise Refusal(f"{message} offline", position)
         return to_many(schema, table, relationship.column)
-    for crossing in schema.crossings:
-        if crossing.collection == name:
-            return _across(schema, tables, crossing, position)
+    crossing = find_crossing(schema, tables, name)
+    if crossing is not None:
+        return _across(schema, tables, crossing, position)
     if any(relationship.navigation == name for relationship in lookups(schema)):
         message = f"{name!r} leads to one row, and any and all look into a collection"
         raise Refusal(f"{message}; write a path such as '{name}/…'", position)
     hint = nearest(name, _collection_names(schema, tables)) or "none is called like this"
     raise Refusal(f"{schema.name} has no collection {short(name)!r}; {hint}", position)
+
+
+def find_crossing(schema: TableSchema, tables: Tables, name: str) -> Crossing | None:
+    """Return the way over pairs that a name means; where several have it, it means the first."""
+    if not name or any(known.collection == name for known in collections(schema, tables)):
+        return None
+    return next((way for way in schema.crossings if way.collection == name), None)
 
 
 def _across(schema: TableSchema, tables: Tables, way: Crossing, position: int) -> Link:
@@ -222,7 +229,7 @@ def _across(schema: TableSchema, tables: Tables, way: Crossing, position: int) -
 
 def _collection_names(schema: TableSchema, tables: Tables) -> list[str]:
     own = [relationship.collection for relationship in collections(schema, tables)]
-    return [*own, *(way.collection for way in schema.crossings)]
+    return [*own, *(way.collection for way in schema.crossings if way.collection)]
 
 
 def is_collection(schema: TableSchema, tables: Tables, name: str) -> bool:

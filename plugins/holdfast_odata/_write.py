@@ -41,6 +41,7 @@ from holdfast_odata._columns import odata_name
 from holdfast_odata._limits import MAXIMUM_LINKS
 from holdfast_odata._links import (
     collections,
+    find_crossing,
     find_hierarchy,
     find_table,
     lookups,
@@ -132,6 +133,8 @@ class Names:
 
     def _across(self, way: Crossing, asked: Expression) -> Step:
         """Return the link over pairs, of which only the rows at their other end can be asked."""
+        if find_crossing(self.schema, self.tables, way.collection) != way:
+            raise Cannot(f"OData has no name for the way from {way.near!r} over {way.intersect}")
         target = find_table(self.schema, self.tables, way.target)
         if target is None:
             raise Cannot(f"{way.target} is not kept offline; add it to the profile")

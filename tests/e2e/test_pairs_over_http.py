@@ -171,6 +171,8 @@ async def test_a_table_that_is_joined_with_itself_is_asked_from_both_ends(
             assert await found(replica, text) == expected
             there = await office.names(_filter=text, _select="name")
             assert there == [f"{name}-pair" for name in expected]
+            plan = " ".join((await replica.table("account").explain(text)).plan)
+            assert f"USING INDEX {PARTNERS}.accountid" in plan
 
 
 @pytest.mark.parametrize("language", OVER_LEADS)

@@ -197,3 +197,19 @@ def test_pairs_that_are_not_kept_are_not_written() -> None:
         LANGUAGE.render(guests(AGE), COMPANY, {"account": COMPANY, "contact": PERSON})
     with pytest.raises(FilterError, match="contact is not kept offline; add it"):
         LANGUAGE.render(guests(AGE), COMPANY, {"accountguest": TABLES["accountguest"]})
+
+
+def test_an_end_without_a_name_of_its_own_is_not_written() -> None:
+    """What is written means the same when it is read: of two ends of one name, the first."""
+    alike = replace(PARTNERS, collection1="partners", collection2="partners")
+    for relationship in (
+        alike,
+        replace(PARTNERS, collection2=""),
+        replace(PARTNERS, collection2="tasks"),
+    ):
+        company = replace(ACCOUNT, many_to_many=(relationship,))
+        tables = {**TABLES, "account": company}
+        text = LANGUAGE.render(partners(NUMBER), company, tables)
+        assert LANGUAGE.parse(text, company, tables) == partners(NUMBER)
+        with pytest.raises(FilterError, match="no name for the way from 'accountidtwo'"):
+            LANGUAGE.render(partner_of(NUMBER), company, tables)
