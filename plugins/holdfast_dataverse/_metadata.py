@@ -22,13 +22,13 @@ from holdfast.schema import (
     ColumnType,
     DateBehavior,
     Fill,
-    ManyToMany,
     Option,
     Relationship,
     TableSchema,
     is_identifier,
 )
 from holdfast_dataverse._answers import Answer, require
+from holdfast_dataverse._pairs import MANY_TO_MANY, many_to_many
 
 Json: TypeAlias = dict[str, Any]  # Any: JSON of the server
 _decoder: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
@@ -44,11 +44,6 @@ _COLUMN: Final = (
 _RELATIONSHIP: Final = (
     "SchemaName,ReferencedEntity,ReferencingEntity,ReferencingAttribute,"
     "ReferencingEntityNavigationPropertyName,ReferencedEntityNavigationPropertyName,IsHierarchical"
-)
-_MANY_TO_MANY: Final = (
-    "SchemaName,IntersectEntityName,"
-    "Entity1LogicalName,Entity1IntersectAttribute,Entity1NavigationPropertyName,"
-    "Entity2LogicalName,Entity2IntersectAttribute,Entity2NavigationPropertyName"
 )
 _BOUNDS: Final = "LogicalName,MinValue,MaxValue"
 #: What each kind of column says beyond the common properties.
@@ -120,8 +115,8 @@ def questions(table: str) -> list[str]:
         f"{home}/Attributes?$select={_COLUMN}",
         f"{home}/ManyToOneRelationships?$select={_RELATIONSHIP}",
         f"{home}/OneToManyRelationships?$select={_RELATIONSHIP}",
-        f"{home}/ManyToManyRelationships?$select={_MANY_TO_MANY}",
         *kinds,
+        f"{home}/{MANY_TO_MANY}",
     ]
 
 
@@ -144,16 +139,14 @@ def table_schema(
         return None
     head = _object(answers[0], about)
     _refuse_special(table, head.get("TableType"))
-    columns, many_to_one, one_to_many, many_to_many, *kinds = (
-        _values(one, about) for one in answers[1:]
-    )
+    columns, many_to_one, one_to_many, *kinds = (_values(one, about) for one in answers[1:-1])
     try:
         details = {detail["LogicalName"]: detail for rows in kinds for detail in rows}
         reading = _Reading(head, details, tuple(many_to_one), sets)
         schema = reading.schema(columns, [*many_to_one, *one_to_many])
-        return replace(schema, many_to_many=_many_to_many(many_to_many))
     except (KeyError, TypeError, AttributeError) as error:
         raise ProtocolError(f"{about} is not understood ({error!r})") from error
+    return replace(schema, many_to_many=many_to_many(answers[-1], about))
 
 
 def _refuse_special(table: str, kind: object) -> None:
@@ -254,24 +247,6 @@ def _relationships(rows: Iterable[Json]) -> tuple[Relationship, ...]:
             row.get("ReferencingEntityNavigationPropertyName") or "",
             row.get("ReferencedEntityNavigationPropertyName") or "",
             bool(row.get("IsHierarchical")),
-        )
-        for row in rows
-    }
-    return tuple(found.values())
-
-
-def _many_to_many(rows: Iterable[Json]) -> tuple[ManyToMany, ...]:
-    """Return the relationships, each once, as above."""
-    found = {
-        row["SchemaName"]: ManyToMany(
-            row["SchemaName"],
-            row["IntersectEntityName"],
-            row["Entity1LogicalName"],
-            row["Entity1IntersectAttribute"],
-            row.get("Entity1NavigationPropertyName") or "",
-            row["Entity2LogicalName"],
-            row["Entity2IntersectAttribute"],
-            row.get("Entity2NavigationPropertyName") or "",
         )
         for row in rows
     }

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from holdfast.errors import AccessDenied, ProtocolError
+from holdfast.errors import AccessDenied, TransportError
 from holdfast.model import Scope
 from holdfast.schema import ColumnType, ManyToMany
 from holdfast.values import Reference
 from holdfast_dataverse._answers import Answer
-from holdfast_dataverse._metadata import questions, table_schema
+from holdfast_dataverse._pairs import many_to_many
 from support.dataverse import World, pulled
 
 LEADS = "accountleads_association"
@@ -72,17 +72,49 @@ async def test_pairs_that_are_not_tracked_name_what_can_be_done(world: World) ->
     assert refused.value.code == "0x80072491"
 
 
-@pytest.mark.parametrize("row", [{}, 5, {"SchemaName": "x"}])
-def test_a_relationship_that_makes_no_sense_is_refused(row: object) -> None:
-    head = {
-        "LogicalName": "x",
-        "EntitySetName": "xs",
-        "PrimaryIdAttribute": "xid",
-        "TableType": "Standard",
-    }
-    answers = [
-        Answer(200, {}, json.dumps(head if at == 0 else {"value": rows}).encode())
-        for at, rows in enumerate([row] if "ManyToMany" in path else [] for path in questions("x"))
-    ]
-    with pytest.raises(ProtocolError):
-        table_schema("x", answers, {})
+GUESTS = {
+    "SchemaName": "guests",
+    "IntersectEntityName": "xys",
+    "Entity1LogicalName": "x",
+    "Entity1IntersectAttribute": "xid",
+    "Entity1NavigationPropertyName": "guests",
+    "Entity2LogicalName": "y",
+    "Entity2IntersectAttribute": "yid",
+    "Entity2NavigationPropertyName": None,
+}
+
+
+def said(*rows: object) -> Answer:
+    return Answer(200, {}, json.dumps({"value": rows}).encode())
+
+
+def test_each_relationship_counts_once_and_a_missing_name_is_none() -> None:
+    (found,) = many_to_many(said(GUESTS, GUESTS), "x")
+    assert found == ManyToMany("guests", "xys", "x", "xid", "guests", "y", "yid", "")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in GUESTS if not name.endswith("NavigationPropertyName")]
+)
+def test_a_relationship_with_a_name_that_cannot_be_kept_is_left_out(name: str) -> None:
+    assert many_to_many(said({**GUESTS, name: 'x" y'}, {**GUESTS, "SchemaName": "z"}), "x") == (
+        ManyToMany("z", "xys", "x", "xid", "guests", "y", "yid", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            said(row)
+            for row in ({}, 5, {"SchemaName": "x"}, {**GUESTS, "Entity2LogicalName": None})
+        ),
+        Answer(200, {}, b'{"value": {}}'),
+        Answer(200, {}, b"[]"),
+        Answer(200, {}, b"\xff"),
+        Answer(500, {}, b"{}"),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(answer: Answer) -> None:
+    with pytest.raises(TransportError):
+        many_to_many(answer, "x")
