@@ -147,6 +147,20 @@ async def test_each_end_of_a_table_with_itself_has_its_own_rows_beside(
     assert len(friend.many("hosts")) == 1
 
 
+async def test_an_end_that_has_no_name_for_the_other_shows_nothing_beside(world: World) -> None:
+    nameless = replace(GUESTS, collection1="")
+    ends = (replace(COMPANY, many_to_many=(nameless,)), replace(PERSON, many_to_many=(nameless,)))
+    world.server = MemoryServer([*ends, pairs(GUESTS)])
+    world.tables = EVERYTHING_KEPT[:3]
+    async with world.replica() as replica:
+        await replica.download()
+        for name in ("", "account_guests"):
+            with pytest.raises(QueryError, match="expand"):
+                await anext(replica.table("account").query(expand=f"{name}($top=1)"))
+        rows = replica.table("contact").query(expand="hosts")
+        assert [row async for row in rows] == []
+
+
 async def test_what_is_asked_of_the_rows_beside(replica: holdfast.Replica) -> None:
     rows = replica.table("account").query(
         "name eq 'Alpha'", expand="guests($filter=fullname ne 'Ann';$top=1;$select=fullname)"
@@ -268,4 +282,8 @@ async def test_a_relationship_over_pairs_makes_no_rows_related(world: World) -> 
     world.tables = [rule, *EVERYTHING_KEPT[1:]]
     async with world.replica() as replica:
         with pytest.raises(ProfileError, match="account_guests is many-to-many"):
+            await replica.download()
+    rule["related"] = ["account_primary_contakt"]
+    async with world.replica() as replica:
+        with pytest.raises(ProfileError, match="no relationship 'account_primary_contakt'"):
             await replica.download()
