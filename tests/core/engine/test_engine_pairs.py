@@ -124,6 +124,17 @@ async def test_a_filter_sees_how_the_row_at_the_other_end_stands_here(
     assert await found(replica, "account", pending) == ["Alpha"]
 
 
+async def test_a_row_that_was_deleted_here_is_at_no_end_of_a_pair(
+    replica: holdfast.Replica, ids: Mapping[str, str]
+) -> None:
+    await replica.table("contact").delete(ids["Bob"])
+    assert await found(replica, "account", "guests/any()") == ["Alpha"]
+    rows = replica.table("account").query(expand="guests($select=fullname)", order_by="name")
+    assert [len(row.many("guests")) async for row in rows] == [1, 0, 0]
+    await replica.sync()
+    assert await found(replica, "account", "guests/any()") == ["Alpha"]
+
+
 async def test_the_rows_at_the_other_end_stand_beside(replica: holdfast.Replica) -> None:
     rows = replica.table("account").query(
         expand="guests($select=fullname;$orderby=fullname desc),primarycontactid($expand=friends)",
