@@ -29,7 +29,7 @@ from holdfast.filters import (
 )
 from holdfast.model import Record, Row
 from holdfast.profile import DEFAULT_LANGUAGE
-from holdfast.schema import ColumnType, Kind, Relationship, TableSchema, nearest
+from holdfast.schema import ColumnType, Crossing, Kind, Relationship, TableSchema, nearest
 
 if TYPE_CHECKING:
     from holdfast._engine import Engine
@@ -78,7 +78,7 @@ class Beside:
     """An expansion: the rows at the other end of a relationship."""
 
     name: str
-    relationship: Relationship
+    relationship: Relationship | Crossing
     many: bool
     question: Question
 
@@ -192,19 +192,25 @@ def _beside(
         None if top is None else int(top),
         options.get("$expand"),
     )
-    target = relationship.referencing if many else relationship.referenced
     try:
-        question = read(engine, engine.scope(target), inner, depth + 1)
+        question = read(engine, engine.scope(_end(relationship, many=many)), inner, depth + 1)
     except QueryError as error:
         problems.extend(Problem(f"expand {words.name}", str(one)) for one in error.problems)
         return None
     return Beside(words.name, relationship, many, question)
 
 
-def _ways(engine: Engine, schema: TableSchema) -> dict[str, tuple[Relationship, bool]]:
+def _end(relationship: Relationship | Crossing, *, many: bool) -> str:
+    """Return the table whose rows stand beside."""
+    if isinstance(relationship, Crossing):
+        return relationship.target
+    return relationship.referencing if many else relationship.referenced
+
+
+def _ways(engine: Engine, schema: TableSchema) -> dict[str, tuple[Relationship | Crossing, bool]]:
     """Return where one can go from a table's rows, by navigation name: to one row or to many."""
     known = (r for scope in engine.scopes.values() for r in scope.schema.relationships)
-    found: dict[str, tuple[Relationship, bool]] = {}
+    found: dict[str, tuple[Relationship | Crossing, bool]] = {}
     for each in known:
         both = each.referencing in engine.scopes and each.referenced in engine.scopes
         kept = both and engine.schema(each.referencing).column(each.column) is not None
@@ -212,6 +218,9 @@ def _ways(engine: Engine, schema: TableSchema) -> dict[str, tuple[Relationship, 
             found.setdefault(each.navigation or each.column, (each, False))
         if kept and each.referenced == schema.name:
             found.setdefault(each.collection or each.name, (each, True))
+    for way in schema.crossings:
+        if way.collection and {way.intersect, way.target} <= engine.scopes.keys():
+            found.setdefault(way.collection, (way, True))
     return found
 
 
@@ -275,7 +284,7 @@ class _Reader:
     async def _made(self, question: Question, records: Sequence[Record]) -> list[Row]:
         """Return the rows of some records, with what stands beside them."""
         found = [
-            (one.name, await (self._several if one.many else self._single)(one, question, records))
+            (one.name, await self._beside(one, question, records))
             for one in question.beside
             if records
         ]
@@ -284,44 +293,37 @@ class _Reader:
             for at, record in enumerate(records)
         ]
 
-    async def _single(
+    async def _beside(
         self, beside: Beside, question: Question, records: Sequence[Record]
-    ) -> Sequence[Row | None]:
-        """Return, for each record, the row that its lookup points to."""
-        ids = self._targets(beside, question.scope.schema, records)
+    ) -> Sequence[Row | Sequence[Row] | None]:
+        """Return, for each record, the row or the rows beside it."""
+        match beside.relationship:
+            case Crossing() as way:
+                return await self._across(way, beside.question, records)
+            case Relationship() as relationship if beside.many:
+                return await self._several(relationship, beside.question, records)
+            case relationship:
+                ids = _targets(relationship, question.scope.schema, records)
+                return await self._single(beside.question, ids)
+
+    async def _single(self, target: Question, ids: Sequence[str | None]) -> Sequence[Row | None]:
+        """Return, for each id, the row that has it."""
         wanted = sorted({row_id for row_id in ids if row_id is not None})
-        target = beside.question
         stored = await self._store.storage.read(target.scope.name, wanted) if wanted else []
         rows = {row.id: row for row in await self._made(target, stored)}
         return [None if row_id is None else rows.get(row_id) for row_id in ids]
 
-    def _targets(
-        self, beside: Beside, schema: TableSchema, records: Sequence[Record]
-    ) -> list[str | None]:
-        column = schema.by_name[beside.relationship.column]
-        at = schema.positions[column.name]
-        table_at = schema.positions[column.table_field] if column.table_field else None
-        return [
-            str(record[at])
-            if record[at] is not None
-            and (table_at is None or record[table_at] == beside.relationship.referenced)
-            else None
-            for record in records
-        ]
-
     async def _several(
-        self, beside: Beside, question: Question, records: Sequence[Record]
+        self, relationship: Relationship, target: Question, records: Sequence[Record]
     ) -> Sequence[Sequence[Row]]:
         """Return, for each record, the rows that point to it."""
-        del question
-        target = beside.question
         schema = target.scope.schema
-        column = schema.by_name[beside.relationship.column]
+        column = schema.by_name[relationship.column]
         ids = [str(record[0]) for record in records]
         pointing: list[Expression] = [In(ColumnRef(column.name, Kind.KEY), tuple(ids))]
         if column.table_field:
             table = ColumnRef(column.table_field, Kind.KEY)
-            pointing.append(Compare(Comparison.EQ, table, Literal(beside.relationship.referenced)))
+            pointing.append(Compare(Comparison.EQ, table, Literal(relationship.referenced)))
         at = schema.positions[column.name]
         groups: dict[str, list[Record]] = defaultdict(list)
         query = Query(target.scope.name, And((*pointing, target.where)), target.order)
@@ -333,6 +335,45 @@ class _Reader:
         every = [record for group in groups.values() for record in group]
         rows = {row.id: row for row in await self._made(target, every)}
         return [tuple(rows[str(r[0])] for r in groups.get(row_id, ())) for row_id in ids]
+
+    async def _across(
+        self, way: Crossing, target: Question, records: Sequence[Record]
+    ) -> Sequence[Sequence[Row]]:
+        """Return, for each record, the rows that pairs join it with."""
+        at = self._store.positions(way.intersect)
+        ids = [str(record[0]) for record in records]
+        starts: dict[str, set[str]] = defaultdict(set)
+        pairs = Query(way.intersect, In(ColumnRef(way.near, Kind.KEY), tuple(ids)))
+        async with aclosing(self._records(pairs)) as found:
+            async for pair in found:
+                starts[str(pair[at[way.far]])].add(str(pair[at[way.near]]))
+        groups: dict[str, list[Record]] = defaultdict(list)
+        key = ColumnRef(target.scope.schema.primary_id, Kind.KEY)
+        query = Query(target.scope.name, And((In(key, tuple(starts)), target.where)), target.order)
+        async with aclosing(self._records(query)) as found:
+            async for record in found:
+                for start in starts[str(record[0])]:
+                    if target.top is None or len(groups[start]) < target.top:
+                        groups[start].append(record)
+        every = {str(record[0]): record for group in groups.values() for record in group}
+        rows = {row.id: row for row in await self._made(target, list(every.values()))}
+        return [tuple(rows[str(r[0])] for r in groups.get(row_id, ())) for row_id in ids]
+
+
+def _targets(
+    relationship: Relationship, schema: TableSchema, records: Sequence[Record]
+) -> list[str | None]:
+    """Return, for each record, the id that its lookup holds."""
+    column = schema.by_name[relationship.column]
+    at = schema.positions[column.name]
+    table_at = schema.positions[column.table_field] if column.table_field else None
+    return [
+        str(record[at])
+        if record[at] is not None
+        and (table_at is None or record[table_at] == relationship.referenced)
+        else None
+        for record in records
+    ]
 
 
 def row_of(

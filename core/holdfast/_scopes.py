@@ -132,12 +132,14 @@ def bind_known(
 def indexes(scopes: Mapping[str, TableScope]) -> dict[str, list[str]]:
     """Return for each table the columns to search by.
 
-    These are the profile's own, the primary name, the lookups and what the filter reads.
+    These are the profile's own, the primary name, the lookups, what the filter reads, and the ends
+    of pairs.
     """
     found: dict[str, list[str]] = {}
     for name, scope in scopes.items():
         schema = scope.schema
-        lookups = {c.name for c in schema.columns if c.type is ColumnType.LOOKUP}
+        pointers = {ColumnType.LOOKUP, *([ColumnType.UNIQUEIDENTIFIER] if schema.intersect else [])}
+        lookups = {c.name for c in schema.columns if c.type in pointers}
         own = {schema.primary_name} if schema.primary_name else set()
         wanted = {*scope.rule.indexes, *own, *lookups, *columns(scope.filter)}
         found[name] = sorted(wanted - {schema.primary_id})
@@ -204,7 +206,12 @@ class _Binder:
         self, rule: TableRule, schema: TableSchema, filtered: Expression, links: tuple[Link, ...]
     ) -> TableScope:
         asked = self._asked(rule, schema)
-        hidden = {*columns(filtered), *self._pointing(rule.name), *self._read_by_others(rule.name)}
+        hidden = {
+            *columns(filtered),
+            *self._pointing(rule.name),
+            *self._read_by_others(rule.name),
+            *self._ends(rule.name),
+        }
         kept = schema.only({*asked, *hidden, *rule.indexes, *self._pinned.get(rule.name, ())})
         visible = schema.only(asked)
         test: Predicate | None = None
@@ -245,6 +252,16 @@ class _Binder:
             for name in columns_elsewhere(filtered).get(table, ())
         }
 
+    def _ends(self, table: str) -> set[str]:
+        """Return the columns without which the pairs of a table join nothing."""
+        return {
+            column
+            for schema in self._schemas.values()
+            for known in schema.many_to_many
+            if known.intersect == table
+            for column in (known.column1, known.column2)
+        }
+
     def _links(self, key: str, rule: TableRule, schema: TableSchema) -> tuple[Link, ...]:
         known = {r.name: r for s in self._schemas.values() for r in s.relationships}
         links: list[Link] = []
@@ -265,6 +282,12 @@ class _Binder:
         known: Mapping[str, Relationship],
     ) -> str | None:
         if relationship is None:
+            for across in schema.many_to_many:
+                if across.name == name:
+                    return (
+                        f"{name} is many-to-many, and only a lookup makes rows related; "
+                        "write a filter with a link over it"
+                    )
             usable = [r.name for r in known.values() if self._usable(schema, r)]
             return f"no relationship {name!r} reaches {schema.name}{nearest(name, usable)}"
         if relationship.referenced != schema.name:

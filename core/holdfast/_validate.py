@@ -24,6 +24,19 @@ _NUMBERS = (
 _EXACT = (ColumnType.DECIMAL, ColumnType.MONEY)
 
 
+def check_written(schema: TableSchema) -> None:
+    """Make sure that rows of a table are written as rows.
+
+    :raises InvalidValue: they are pairs, which servers make and part by commands of their own
+    """
+    if schema.intersect:
+        pairs = (
+            "its rows are the pairs of a many-to-many relationship; they will be made and parted "
+            "by a special command, which does not exist yet: do it on the server"
+        )
+        raise InvalidValue(schema.name, [Problem("", pairs)])
+
+
 def check_create(schema: TableSchema, values: Mapping[str, object]) -> dict[str, Change]:
     """Return what a create op carries.
 

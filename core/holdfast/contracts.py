@@ -302,7 +302,9 @@ class Transport(Driver):
     async def schema(self, tables: Sequence[str]) -> list[TableSchema]:
         """Return the schemas of these tables, without those that the server does not have.
 
-        Columns that cannot be kept (of a type that the model does not know) are left out.
+        Columns that cannot be kept (of a type that the model does not know) are left out. Each end
+        of a many-to-many relationship describes it; the table of its pairs is one with
+        ``intersect``, which is pulled like any other and whose rows nobody pushes.
         """
 
     @abstractmethod

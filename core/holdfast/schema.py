@@ -203,12 +203,60 @@ class Relationship:
     hierarchical: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One way over a many-to-many relationship, from a row of ``table`` to rows of ``target``.
+
+    A row of ``intersect`` is a pair: its column ``near`` holds the id of the one, ``far`` that of
+    the other.
+
+    :param collection: what the rows at the other end are called from here; case counts
+    """
+
+    collection: str
+    table: str
+    near: str
+    intersect: str
+    far: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManyToMany:
+    """A many-to-many relationship; its pairs are the rows of the table ``intersect``.
+
+    The ends have numbers, because both may be the same table. ``column1`` of a pair holds the id of
+    a row of ``table1``; ``collection1`` is what that row calls the rows of ``table2``.
+    """
+
+    name: str
+    intersect: str
+    table1: str
+    column1: str
+    collection1: str
+    table2: str
+    column2: str
+    collection2: str
+
+    @property
+    def crossings(self) -> tuple[Crossing, Crossing]:
+        """Both ways over it."""
+        one, other = (self.table1, self.column1), (self.table2, self.column2)
+        return (
+            Crossing(self.collection1, *one, self.intersect, *reversed(other)),
+            Crossing(self.collection2, *other, self.intersect, *reversed(one)),
+        )
+
+
 @dataclass(frozen=True)
 class TableSchema:
     """A table as the server describes it.
 
     ``wire`` belongs to the transport (entity set names and the like); the core stores it and never
     looks inside.
+
+    :param many_to_many: the relationships of which it is an end
+    :param intersect: its rows are the pairs of such a relationship, which nobody writes as rows
     """
 
     name: str
@@ -218,6 +266,8 @@ class TableSchema:
     label: str = ""
     relationships: tuple[Relationship, ...] = ()
     wire: Mapping[str, str] = field(default_factory=dict)
+    many_to_many: tuple[ManyToMany, ...] = ()
+    intersect: bool = False
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -242,6 +292,12 @@ class TableSchema:
             and not wanted.isdisjoint(f.name for f in column.fields)
         )
         return replace(self, columns=(first, *rest))
+
+    @cached_property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """The ways from its rows over many-to-many relationships."""
+        both = (way for relationship in self.many_to_many for way in relationship.crossings)
+        return tuple(way for way in both if way.table == self.name)
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:

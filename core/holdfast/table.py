@@ -11,7 +11,7 @@ from holdfast._ask import Filter, Rows
 from holdfast._explain import Explanation, explained
 from holdfast._plan import rows
 from holdfast._store import Writes
-from holdfast._validate import check_create, check_update
+from holdfast._validate import check_create, check_update, check_written
 from holdfast.errors import (
     InvalidValue,
     NotDownloaded,
@@ -157,6 +157,7 @@ class Table:
 
         :raises InvalidValue: with every mistake; nothing was written
         """
+        check_written(self.schema)
         changes = check_create(self.schema, values)
         given = values.get(self.schema.primary_id)
         row_id = self._engine.environment.ids.new() if given is None else self._id(given)
@@ -169,14 +170,17 @@ class Table:
         :raises InvalidValue: with every mistake; nothing was written
         :raises RowNotFound: the replica does not have the row
         """
+        check_written(self.schema)
         changes = check_update(self.schema, values)
         await self._write(OpKind.UPDATE, self._id(row_id), changes)
 
     async def delete(self, row_id: object) -> None:
         """Delete a row here and queue the deletion.
 
+        :raises InvalidValue: rows of this table are not deleted so
         :raises RowNotFound: the replica does not have the row
         """
+        check_written(self.schema)
         await self._write(OpKind.DELETE, self._id(row_id), {})
 
     async def _write(self, kind: OpKind, row_id: str, changes: Mapping[str, Change]) -> None:

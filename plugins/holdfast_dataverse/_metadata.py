@@ -9,7 +9,7 @@ properties of a kind are only given when it is asked for by name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -28,12 +28,14 @@ from holdfast.schema import (
     is_identifier,
 )
 from holdfast_dataverse._answers import Answer, require
+from holdfast_dataverse._pairs import MANY_TO_MANY, many_to_many
 
 Json: TypeAlias = dict[str, Any]  # Any: JSON of the server
 _decoder: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 _TABLE: Final = (
-    "LogicalName,EntitySetName,PrimaryIdAttribute,PrimaryNameAttribute,TableType,DisplayName"
+    "LogicalName,EntitySetName,PrimaryIdAttribute,PrimaryNameAttribute,TableType,DisplayName,"
+    "IsIntersect"
 )
 _COLUMN: Final = (
     "LogicalName,AttributeType,AttributeTypeName,AttributeOf,IsValidForRead,IsValidForCreate,"
@@ -114,6 +116,7 @@ def questions(table: str) -> list[str]:
         f"{home}/ManyToOneRelationships?$select={_RELATIONSHIP}",
         f"{home}/OneToManyRelationships?$select={_RELATIONSHIP}",
         *kinds,
+        f"{home}/{MANY_TO_MANY}",
     ]
 
 
@@ -136,13 +139,14 @@ def table_schema(
         return None
     head = _object(answers[0], about)
     _refuse_special(table, head.get("TableType"))
-    columns, many_to_one, one_to_many, *kinds = (_values(one, about) for one in answers[1:])
+    columns, many_to_one, one_to_many, *kinds = (_values(one, about) for one in answers[1:-1])
     try:
         details = {detail["LogicalName"]: detail for rows in kinds for detail in rows}
         reading = _Reading(head, details, tuple(many_to_one), sets)
-        return reading.schema(columns, [*many_to_one, *one_to_many])
+        schema = reading.schema(columns, [*many_to_one, *one_to_many])
     except (KeyError, TypeError, AttributeError) as error:
         raise ProtocolError(f"{about} is not understood ({error!r})") from error
+    return replace(schema, many_to_many=many_to_many(answers[-1], about))
 
 
 def _refuse_special(table: str, kind: object) -> None:
@@ -177,6 +181,7 @@ class _Reading:
             _label(self.head.get("DisplayName")),
             _relationships(relationships),
             {"set": self.head["EntitySetName"], **self._navigation(kept)},
+            intersect=bool(self.head.get("IsIntersect")),
         )
 
     def _column(self, row: Json) -> Column | None:

@@ -13,9 +13,15 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from holdfast.errors import CheckpointExpired, ProtocolError, TransportError, UntrustedLink
+from holdfast.errors import (
+    AccessDenied,
+    CheckpointExpired,
+    ProtocolError,
+    TransportError,
+    UntrustedLink,
+)
 from holdfast.model import Page, Record, Scope
-from holdfast_dataverse._answers import Answer, failure
+from holdfast_dataverse._answers import NOT_TRACKED, Answer, failure
 from holdfast_dataverse._records import Reader, Rows, preferred_annotations, select
 from holdfast_dataverse._session import Request, Session
 from holdfast_dataverse._tasks import Beside
@@ -134,6 +140,13 @@ class _Walk:
 
     def _failure(self, answer: Answer) -> TransportError:
         error = failure(answer, f"reading {self._scope.table}")
+        if error.code in NOT_TRACKED and self._scope.schema.intersect:
+            # Nobody can turn it on for the pairs themselves.
+            return AccessDenied(
+                f"the server does not track changes of the pairs in {self._scope.table}; "
+                "turn on change tracking for both tables whose rows they join",
+                code=error.code,
+            )
         first = self._resumed and len(self._visited) == 1
         if first and answer.status == 400 and isinstance(error, ProtocolError):
             # A stored link that is not understood any more; the first request of a new reading

@@ -123,12 +123,18 @@ class Plan:
             self._walk(link.entity, at)
 
     def _linked_table(self, link: Link) -> TableSchema:
-        if link.intersect and link.entity.name not in self.tables:
+        name = link.entity.name
+        if name not in self.tables and (link.intersect or self._joins_kept_rows(name)):
             raise Refusal(
-                f"{shown(link.entity.name)} is a many-to-many table; those are not kept offline",
+                f"the pairs in {shown(name)} are not kept offline; add {name[:128]} to the profile",
                 link.element.position("name"),
             )
-        return find_table(self.tables, link.entity.name, link.element)
+        return find_table(self.tables, name, link.element)
+
+    def _joins_kept_rows(self, name: str) -> bool:
+        """Tell whether a table that is not kept has the pairs of one that is."""
+        known = (r for schema in self.tables.values() for r in schema.many_to_many)
+        return any(relationship.intersect == name for relationship in known)
 
     def _default(self, name: str) -> str:
         self._defaults[name] = self._defaults.get(name, 0) + 1

@@ -8,7 +8,7 @@ from holdfast.contracts import Tables
 from holdfast.filters import ColumnRef
 from holdfast.schema import Column, ColumnType, TableSchema
 from holdfast_odata._limits import MAXIMUM_LINKS
-from holdfast_odata._links import Place, lookups, nearest, walk_lookups
+from holdfast_odata._links import Place, is_collection, lookups, nearest, walk_lookups
 from holdfast_odata._literals import Written, unquoted
 from holdfast_odata._refusals import Refusal, short, special_word
 
@@ -132,8 +132,7 @@ def _no_column(schema: TableSchema, name: str, position: int) -> Refusal:
     bare = name.removeprefix("_").removesuffix("_value")
     if name == f"_{bare}_value" and schema.column(bare) is not None:
         return Refusal(f"{bare!r} is no lookup; write {bare!r}", position)
-    own = (relationship for relationship in schema.relationships if relationship.collection == name)
-    if any(relationship.referenced == schema.name for relationship in own):
+    if is_collection(schema, {}, name):
         return Refusal(f"{name!r} is a collection; look into it with any or all", position)
     return Refusal(special_word(name) or _unknown(schema, name), position)
 

@@ -7,7 +7,7 @@ join, as in Dataverse: where it leads to no row, every column there is null.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from holdfast.contracts import Tables
@@ -29,21 +29,31 @@ from holdfast.filters import (
     Or,
     Related,
 )
-from holdfast.schema import Column, ColumnType, Kind, Relationship, TableSchema
+from holdfast.schema import Column, ColumnType, Crossing, Kind, Relationship, TableSchema
 from holdfast_odata._refusals import Refusal, short
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A step to the rows of ``table`` whose ``field`` equals ``own`` of the row at hand."""
+    """A step to the rows of ``table`` whose ``field`` equals ``own`` of the row at hand.
+
+    :param further: where such a row leads on to, if it is a pair
+    """
 
     table: TableSchema
     field: ColumnRef
     own: ColumnRef
+    further: Link | None = None
+
+    @property
+    def end(self) -> TableSchema:
+        """The table of the rows that are asked."""
+        return self.further.end if self.further else self.table
 
     def related(self, where: Expression) -> Related:
         """Return the question whether such a row meets a condition."""
-        return Related(self.table.name, self.field, self.own, where)
+        inside = self.further.related(where) if self.further else where
+        return Related(self.table.name, self.field, self.own, inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +190,51 @@ def find_collection(schema: TableSchema, tables: Tables, name: str, position: in
             message = f"{name!r} needs {relationship.column!r} of {table.name}, which is not kept"
             raise Refusal(f"{message} offline", position)
         return to_many(schema, table, relationship.column)
+    crossing = find_crossing(schema, tables, name)
+    if crossing is not None:
+        return _across(schema, tables, crossing, position)
     if any(relationship.navigation == name for relationship in lookups(schema)):
         message = f"{name!r} leads to one row, and any and all look into a collection"
         raise Refusal(f"{message}; write a path such as '{name}/…'", position)
-    known = [relationship.collection for relationship in collections(schema, tables)]
-    hint = nearest(name, known) or "a many-to-many one is not kept offline"
+    hint = nearest(name, _collection_names(schema, tables)) or "none is called like this"
     raise Refusal(f"{schema.name} has no collection {short(name)!r}; {hint}", position)
+
+
+def find_crossing(schema: TableSchema, tables: Tables, name: str) -> Crossing | None:
+    """Return the way over pairs that a name means; where several have it, it means the first."""
+    if not name or any(known.collection == name for known in collections(schema, tables)):
+        return None
+    return next((way for way in schema.crossings if way.collection == name), None)
+
+
+def _across(schema: TableSchema, tables: Tables, way: Crossing, position: int) -> Link:
+    """Return the link over the pairs of a many-to-many relationship, to the rows at its other end.
+
+    :raises Refusal: the pairs, or those rows, are not kept
+    """
+    pairs = tables.get(way.intersect)
+    target = find_table(schema, tables, way.target)
+    if pairs is None or target is None:
+        wanted = {way.intersect: pairs, way.target: target}
+        missing = " and ".join(name for name, found in wanted.items() if found is None)
+        raise Refusal(
+            f"{way.collection!r} leads over the pairs in {way.intersect} to {way.target}; "
+            f"add {missing} to the profile",
+            position,
+        )
+    far = ColumnRef(way.far, Kind.KEY)
+    further = Link(target, ColumnRef(target.primary_id, Kind.KEY), far)
+    return replace(to_many(schema, pairs, way.near), further=further)
+
+
+def _collection_names(schema: TableSchema, tables: Tables) -> list[str]:
+    own = [relationship.collection for relationship in collections(schema, tables)]
+    return [*own, *(way.collection for way in schema.crossings if way.collection)]
+
+
+def is_collection(schema: TableSchema, tables: Tables, name: str) -> bool:
+    """Tell whether a name leads from a row to many."""
+    return name in _collection_names(schema, tables)
 
 
 def find_hierarchy(schema: TableSchema, tables: Tables, column: Column) -> Relationship | str:
@@ -215,7 +264,7 @@ def find_hierarchy(schema: TableSchema, tables: Tables, column: Column) -> Relat
 
 
 def _no_step(schema: TableSchema, tables: Tables, name: str, position: int) -> Refusal:
-    if any(relationship.collection == name for relationship in collections(schema, tables)):
+    if is_collection(schema, tables, name):
         return Refusal(f"{name!r} is a collection; look into it with any or all", position)
     column = schema.column(name)
     if column is not None and column.type is not ColumnType.LOOKUP:

@@ -117,7 +117,7 @@ class _Binder:
                 raise Refusal("'all' needs a condition, such as all(x:x/name eq 'a')", place)
             found = link.related(EVERYTHING)
             return found if wanted else Not(found)
-        inner = Scope(link.table, self._tables, _written(rest[0]).text)
+        inner = Scope(link.end, self._tables, _written(rest[0]).text)
         where = self.bind(_tree(rest[1]), inner, wanted=word == "any")
         found = link.related(where)
         return found if wanted is (word == "any") else Not(found)

@@ -156,11 +156,11 @@ class _Writer:
         if self._lambdas > MAXIMUM_LINKS:
             raise Cannot(f"it asks about more than {MAXIMUM_LINKS} other tables; simplify it")
         start = f"{'not ' if negated else ''}{names.prefix}{step.name}/any("
-        if related.where == EVERYTHING:
+        if step.where == EVERYTHING:
             return _Written(f"{start})")
         variable = f"x{self._lambdas}"
         inside = Names(step.table, names.tables, f"{variable}/")
-        return _Written(f"{start}{variable}:{self.write(related.where, inside).text})")
+        return _Written(f"{start}{variable}:{self.write(step.where, inside).text})")
 
     def _behind(self, related: Related, names: Names, *, negated: bool) -> _Written:
         """Write the conditions with the path before each, and whether there is a row at all.

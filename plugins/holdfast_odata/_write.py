@@ -32,14 +32,16 @@ from holdfast.filters import (
     Operand,
     Or,
     Related,
+    conjuncts,
 )
-from holdfast.schema import Column, ColumnType, Kind, TableSchema
+from holdfast.schema import Column, ColumnType, Crossing, Kind, TableSchema
 from holdfast.values import Cell
 from holdfast_odata._calls import misfit
 from holdfast_odata._columns import odata_name
 from holdfast_odata._limits import MAXIMUM_LINKS
 from holdfast_odata._links import (
     collections,
+    find_crossing,
     find_hierarchy,
     find_table,
     lookups,
@@ -55,11 +57,15 @@ class Cannot(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A link as it is called in a filter; ``single`` leads to one row."""
+    """A link as it is called in a filter; ``single`` leads to one row.
+
+    :param where: what is asked of the rows at its end
+    """
 
     name: str
     table: TableSchema
-    single: bool
+    where: Expression
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +98,18 @@ class Names:
             raise Cannot(f"{related.table} is not kept offline; add it to the profile")
         name = self._lookup(related, table)
         if name is not None:
-            return Step(name, table, single=True)
-        name = self._collection(related)
-        if name is None:
+            return Step(name, table, related.where, single=True)
+        step = self._collection(related, table)
+        if step is None:
             raise Cannot(
                 f"no relationship of {self.schema.name} leads from {related.own.name!r} "
                 f"to {related.field.name!r} of {related.table}"
             )
         if self.lookups:
-            raise Cannot(f"{name!r} is a collection behind a lookup; Dataverse looks into none")
-        return Step(name, table, single=False)
+            raise Cannot(
+                f"{step.name!r} is a collection behind a lookup; Dataverse looks into none"
+            )
+        return step
 
     def _lookup(self, related: Related, table: TableSchema) -> str | None:
         column = self.schema.column(related.own.name)
@@ -112,13 +120,41 @@ class Names:
                 return known.navigation
         return None
 
-    def _collection(self, related: Related) -> str | None:
+    def _collection(self, related: Related, table: TableSchema) -> Step | None:
         if related.own.name != self.schema.primary_id:
             return None
         for known in collections(self.schema, self.tables):
             if (known.referencing, known.column) == (related.table, related.field.name):
-                return known.collection
+                return Step(known.collection, table, related.where)
+        for way in self.schema.crossings:
+            if (way.intersect, way.near) == (related.table, related.field.name):
+                return self._across(way, related.where)
         return None
+
+    def _across(self, way: Crossing, asked: Expression) -> Step:
+        """Return the link over pairs, of which only the rows at their other end can be asked."""
+        if find_crossing(self.schema, self.tables, way.collection) != way:
+            raise Cannot(f"OData has no name for the way from {way.near!r} over {way.intersect}")
+        target = find_table(self.schema, self.tables, way.target)
+        if target is None:
+            raise Cannot(f"{way.target} is not kept offline; add it to the profile")
+        inside: list[Expression] = []
+        for part in conjuncts(asked):
+            match part:
+                case Related(table, field, own, where) if (table, field.name, own.name) == (
+                    way.target,
+                    target.primary_id,
+                    way.far,
+                ):
+                    inside.append(where)
+                case _:
+                    raise Cannot(
+                        f"of the pairs in {way.intersect} OData asks the rows that they lead to, "
+                        "and nothing else"
+                    )
+        if not inside:
+            raise Cannot(f"OData cannot ask for pairs in {way.intersect} that may lead nowhere")
+        return Step(way.collection, target, inside[0] if len(inside) == 1 else And(tuple(inside)))
 
     def column(self, reference: ColumnRef) -> Column:
         """Return the column that an operand stands for."""

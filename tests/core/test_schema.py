@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from pydantic import TypeAdapter
 
 from holdfast.schema import (
     HIDDEN_PREFIX,
@@ -11,6 +14,7 @@ from holdfast.schema import (
     DateBehavior,
     Field,
     Kind,
+    ManyToMany,
     TableSchema,
     is_identifier,
 )
@@ -102,3 +106,32 @@ def test_a_column_is_found_by_its_name() -> None:
 def test_whoever_wants_a_hidden_field_keeps_its_column() -> None:
     cut = SCHEMA.only(["_holdfast_ownerid_name"])
     assert [column.name for column in cut.columns] == ["accountid", "ownerid"]
+
+
+def test_each_end_of_a_many_to_many_relationship_has_a_way_over_it() -> None:
+    guests = ManyToMany(
+        *("guests", "accountcontacts"),
+        *("account", "accountid", "guests"),
+        *("contact", "contactid", "hosts"),
+    )
+    schema = replace(SCHEMA, many_to_many=(guests,))
+    (way,) = schema.crossings
+    assert (way.collection, way.near, way.far) == ("guests", "accountid", "contactid")
+    assert (way.intersect, way.target) == ("accountcontacts", "contact")
+
+
+def test_a_table_that_is_joined_with_itself_has_both_ways() -> None:
+    friends = ManyToMany(
+        *("friends", "accountfriends"),
+        *("account", "one", "friends", "account", "two", "friend_of"),
+    )
+    out, back = replace(SCHEMA, many_to_many=(friends,)).crossings
+    assert (out.collection, out.near, out.far) == ("friends", "one", "two")
+    assert (back.collection, back.near, back.far) == ("friend_of", "two", "one")
+
+
+def test_a_description_from_before_there_were_pairs_is_read() -> None:
+    adapter = TypeAdapter(TableSchema)
+    known = adapter.dump_python(SCHEMA, mode="json")
+    del known["many_to_many"], known["intersect"]
+    assert adapter.validate_python(known) == SCHEMA

@@ -33,8 +33,10 @@ from holdfast.filters import (
     Who,
 )
 from holdfast.schema import DateBehavior, Kind
+from support.differential.filters import across
 from support.differential.rows import row_id
 from support.differential.runs import run_of
+from support.differential.tables import FITS, LIKES
 
 NAME = ColumnRef("name", Kind.TEXT)
 OTHER = ColumnRef("other", Kind.TEXT)
@@ -44,6 +46,8 @@ PARENT = ColumnRef("parentid", Kind.KEY)
 AGENT = ColumnRef("agentid", Kind.KEY)
 SEEN = ColumnRef("seen", Kind.DATETIME)
 BORN = ColumnRef("born", Kind.KEY)
+FITTING, FITTED = FITS.crossings
+LIKING, LIKED = LIKES.crossings
 
 
 def parts(where: Expression) -> Related:
@@ -92,6 +96,17 @@ KEPT: Final[dict[str, Expression]] = {
         Related("thing", PART, ColumnRef("partid", Kind.KEY), Not(IsNull(NAME)))
     ),
     "a parent that is somebody's child": Related("thing", THING, PARENT, IsNull(PARENT, True)),
+    "not joined with any such": Not(across(FITTING, Compare(Comparison.EQ, NAME, Literal("abc")))),
+    "joined with all such, as a lambda has it": Not(across(FITTING, Not(IsNull(NAME)))),
+    "joined, but with none like this": And(
+        (
+            across(LIKING, EVERYTHING),
+            Not(across(LIKING, Compare(Comparison.NE, NAME, Literal("b")))),
+        )
+    ),
+    "liked by what likes it": across(LIKED, across(LIKED, IsNull(NAME, negated=True))),
+    "one way is not the other": And((across(LIKING, EVERYTHING), Not(across(LIKED, EVERYTHING)))),
+    "over pairs and back": across(FITTING, across(FITTED, IsNull(NAME))),
     "nothing at all": Or(),
     "nothing, turned round": Not(Or()),
     "in nothing": In(NAME, ()),

@@ -68,7 +68,7 @@ def test_every_operator_is_tried_often_and_deep() -> None:
         *(f"eq-{who.value}" for who in Who if who is not Who.LANGUAGE),
         *("ne-userid", "ne-businessid", *(branch.value for branch in Branch), "not-under"),
         *("IsNull", "not IsNull", "Like", "not Like", "In", "not In"),
-        *("HasOption", "not HasOption", "And", "Or", "Not", "Related"),
+        *("HasOption", "not HasOption", "And", "Or", "Not", "Related", "Across"),
     }
     assert expected - found.keys() == set()
     assert {name: count for name, count in found.items() if count < 200} == {}

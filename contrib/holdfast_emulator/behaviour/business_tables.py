@@ -349,6 +349,7 @@ _PAIRS: Final = (
 
 def pairs() -> tuple[tuple[ManyToManyDefinition, TableDefinition], ...]:
     """Return the many-to-many relationships, each with the table of its pairs."""
+    untracked = {table.name for table in platform_tables() if not table.change_tracking}
     found = []
     for name, table, entity_set, code, one, other in _PAIRS:
         relationship = ManyToManyDefinition(
@@ -365,6 +366,7 @@ def pairs() -> tuple[tuple[ManyToManyDefinition, TableDefinition], ...]:
             label=table,
             collection_label=table,
             ownership=Ownership.NONE,
+            change_tracking=untracked.isdisjoint((one, other)),  # as both ends, and no more
             is_intersect=True,
             optimistic_concurrency=False,
         )

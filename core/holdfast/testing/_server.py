@@ -422,6 +422,8 @@ class MemoryServer:
         if op.row_id in self._refusals:
             return Refused(op.id, *self._refusals[op.row_id])
         schema = self._tables[op.table].schema
+        if schema.intersect:
+            return Refused(op.id, "pairs", f"rows of {op.table} are made by joining others")
         for name, change in op.changes.items():
             column = schema.column(name)
             if column is None:

@@ -467,7 +467,7 @@ def test_conditions_that_can_be_met_in_too_many_ways_are_refused() -> None:
         ),
         (
             "<link-entity name='accountleads' from='accountid' to='accountid' intersect='true'/>",
-            "'accountleads' is a many-to-many table",
+            "the pairs in 'accountleads' are not kept offline; add accountleads to the profile",
         ),
         ("<attribute name='name'><x/></attribute>", "found the element 'x' inside attribute"),
         ("<all-attributes><x/></all-attributes>", "found the element 'x' inside all-attributes"),

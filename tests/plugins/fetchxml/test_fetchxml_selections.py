@@ -373,3 +373,15 @@ def test_a_filter_alone_is_no_question() -> None:
         LANGUAGE.parse_selection("<filter/>", TABLES)
     with pytest.raises(FilterError, match="table 'acount' is not kept offline; did you mean"):
         LANGUAGE.parse_selection("<fetch><entity name='acount'/></fetch>", TABLES)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<attribute name='statecodename'/>",
+        "<order attribute='industrycodename'/>",
+        "<filter><condition attribute='statecodename' operator='eq' value='Active'/></filter>",
+    ],
+)
+def test_a_label_is_no_column(inside: str) -> None:
+    assert "labels are no columns here; ask for the numbers of" in refusal(inside)

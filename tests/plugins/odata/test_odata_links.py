@@ -182,7 +182,7 @@ REFUSED: Mapping[str, str] = {
     "add elsewhere to the profile",
     "^notes/any()": "'notes' leads to note, which is not kept offline; add note to the profile",
     "^task/any()": "account has no collection 'task'; did you mean 'tasks'?",
-    "^zzzz/any()": "a many-to-many one is not kept offline",
+    "^zzzz/any()": "account has no collection 'zzzz'; none is called like this",
     "^primarycontactid/any()": "'primarycontactid' leads to one row",
     "primarycontactid/^duties/any()": "'duties' is a collection behind a lookup",
     "^zzzz/duties/any()": "account has no navigation property 'zzzz'",

@@ -32,7 +32,7 @@ from holdfast.filters import (
     Who,
     walk,
 )
-from holdfast.schema import Column, ColumnType, DateBehavior, Relationship, TableSchema
+from holdfast.schema import Column, ColumnType, Crossing, DateBehavior, Relationship, TableSchema
 from holdfast.values import Cell, Reference
 from support.differential import rows
 from support.differential.tables import RELATIONSHIPS, SCHEMAS
@@ -175,18 +175,34 @@ class Maker:
     def _link(self, schema: TableSchema, depth: int, links: float) -> Expression:
         outward = [r for r in RELATIONSHIPS if r.referencing == schema.name]
         inward = [r for r in RELATIONSHIPS if r.referenced == schema.name]
-        there, relationship = self.dice.choice(
-            [*((True, r) for r in outward), *((False, r) for r in inward)]
-        )
-        target = SCHEMAS[relationship.referenced if there else relationship.referencing]
+        ways: list[tuple[bool, Relationship | Crossing]] = [
+            *((True, r) for r in outward),
+            *((False, r) for r in inward),
+            *((True, crossing) for crossing in schema.crossings),
+        ]
+        there, way = self.dice.choice(ways)
+        if isinstance(way, Crossing):
+            target = SCHEMAS[way.target]
+        else:
+            target = SCHEMAS[way.referenced if there else way.referencing]
         where: Expression = EVERYTHING
         if self.dice.random() < 0.9:
             where = self._node(target, max(0, min(depth, 3) - 1), links / 2)
-        return _related(schema, target, relationship, where, there=there)
+        if isinstance(way, Crossing):
+            return across(way, where)
+        return _related(schema, target, way, where, there=there)
 
 
 def _ref(column: Column) -> ColumnRef:
     return ColumnRef(column.name, column.kind)
+
+
+def across(way: Crossing, where: Expression) -> Related:
+    """Return the question whether a pair leads to a row that meets a condition."""
+    pairs, target = SCHEMAS[way.intersect].by_name, SCHEMAS[way.target]
+    key, own = target.by_name[target.primary_id], SCHEMAS[way.table].by_name[f"{way.table}id"]
+    end = Related(way.target, _ref(key), _ref(pairs[way.far]), where)
+    return Related(way.intersect, _ref(pairs[way.near]), _ref(own), end)
 
 
 def _related(
@@ -222,6 +238,8 @@ def operators(expression: Expression) -> Counter[str]:
                 name = f"{'not-' if negated else ''}{branch.value}"
             case IsNull(negated=negated) | Like(negated=negated) | In(negated=negated):
                 name = f"{'not ' if negated else ''}{name}"
+            case Related(table) if SCHEMAS[table].intersect:
+                name = "Across"
             case HasOption(negated=negated):
                 name = f"{'not ' if negated else ''}{name}"
             case _:

@@ -12,6 +12,7 @@ from holdfast.contracts import Context, FilterLanguage, Layout, Put, Query, Stor
 from holdfast.errors import FilterError
 from holdfast.filters import Branch, Expression, RelatedRows, Tree, predicate, settle, trees
 from holdfast.model import Asking, Caller
+from holdfast.schema import TableSchema
 from holdfast.testing import system_environment
 from holdfast.values import Cell, Reference
 from holdfast_emulator import Dataverse
@@ -21,6 +22,7 @@ from holdfast_sqlite import SqliteSettings, SqliteStorage, connect_inline
 from support.differential.rows import NOW, Given, People, record_of
 from support.differential.tables import (
     SCHEMAS,
+    emulated_many_to_many,
     emulated_relationships,
     emulated_tables,
 )
@@ -30,12 +32,14 @@ Records = Mapping[str, Sequence[tuple[Cell, ...]]]
 
 
 def organisation() -> Dataverse:
-    """Return an organisation with the two tables, and no row in them."""
+    """Return an organisation with the tables, and no row in them."""
     stock = stock_metadata()
     metadata = Metadata(
         [*stock.tables.values(), *emulated_tables()],
         [*stock.relationships.values(), *emulated_relationships()],
     )
+    for relationship in emulated_many_to_many():
+        metadata.relate(relationship)
     dataverse = Dataverse(lambda: NOW, metadata=metadata)
     ann = dataverse.security.user_of("demo-token")
     assert ann is not None
@@ -141,19 +145,19 @@ class World:
         self, expression: Expression, language: FilterLanguage, table: str = "thing"
     ) -> frozenset[str] | None:
         """Return the ids that the emulator finds; None where the language has no words for it."""
-        assert self.asker is not None
         text = rendered(expression, language, table)
         if text is None:
             return None
-        key = SCHEMAS[table].primary_id
         if language.name == "odata":
-            said = self.asker.get(f"{table}s", _filter=text, _select=key)
-        else:
-            inner = f"<attribute name='{key}'/>{text}"
-            whole = f"<fetch><entity name='{table}'>{inner}</entity></fetch>"
-            said = self.asker.fetch(f"{table}s", whole)
-        assert said.status == 200, (text, said.json)
-        return frozenset(str(row[key]) for row in said.value)
+            return self.asked(table, _filter=text, _select=SCHEMAS[table].primary_id)
+        return self.asked(table, fetchXml=f"<fetch><entity name='{table}'>{text}</entity></fetch>")
+
+    def asked(self, table: str, **options: str) -> frozenset[str]:
+        """Return the ids that the emulator finds for a text, as the text asks for them."""
+        assert self.asker is not None
+        said = self.asker.get(f"{table}s", **options)
+        assert said.status == 200, (options, said.json)
+        return frozenset(str(row[SCHEMAS[table].primary_id]) for row in said.value)
 
 
 def rendered(expression: Expression, language: FilterLanguage, table: str = "thing") -> str | None:
@@ -169,11 +173,16 @@ async def storage_with(records: Records, folder: Path) -> AsyncIterator[Storage]
     """Open a SQLite storage that holds these records."""
     driver = SqliteStorage.with_seams(connect=connect_inline)
     context = Context(system_environment(), folder)
-    layouts = [Layout(table, schema.fields, ("name",)) for table, schema in SCHEMAS.items()]
+    layouts = [Layout(table, schema.fields, _searched(schema)) for table, schema in SCHEMAS.items()]
     async with driver.open(SqliteSettings(path=folder / "rows.db"), context) as storage:
         await storage.migrate(layouts, version=1)
         await fill(storage, records)
         yield storage
+
+
+def _searched(schema: TableSchema) -> tuple[str, ...]:
+    """Return what a replica indexes, too."""
+    return tuple(c.name for c in schema.columns[1:]) if schema.intersect else ("name",)
 
 
 async def fill(storage: Storage, records: Records) -> None:

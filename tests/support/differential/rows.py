@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, TypeAlias
 
-from holdfast.schema import Column, ColumnType, DateBehavior
+from holdfast.schema import Column, ColumnType, DateBehavior, ManyToMany
 from holdfast.values import Cell, Reference, choices_cell, instant_cell, to_cells, wall_cell
-from support.differential.tables import SCHEMAS
+from support.differential.tables import ENDS, MANY_TO_MANY, SCHEMAS
 
 NOW: Final = datetime(2026, 3, 31, 10, 30, 15, tzinfo=UTC)
 ROWS: Final = {"thing": 14, "part": 9}
+PAIRS: Final = 15  # of each many-to-many relationship, at most
 #: A row as the emulator loads it; its cells in the order of the schema are the core's record.
 Given: TypeAlias = Mapping[str, Cell | Reference]
 
@@ -111,8 +112,8 @@ def reference_of(dice: random.Random, column: Column, people: People) -> Referen
 
 
 def rows_of(dice: random.Random, people: People) -> dict[str, list[Given]]:
-    """Return the rows of every table; nearly a third of their cells are null."""
-    return {
+    """Return the rows of every table; nearly a third of the cells of ends are null."""
+    ends: dict[str, list[Given]] = {
         table: [
             {
                 column.name: row_id(table, number)
@@ -124,8 +125,24 @@ def rows_of(dice: random.Random, people: People) -> dict[str, list[Given]]:
             }
             for number in range(ROWS[table])
         ]
-        for table, schema in SCHEMAS.items()
+        for table, schema in ENDS.items()
     }
+    return ends | {r.intersect: pairs_of(dice, r) for r in MANY_TO_MANY}
+
+
+def pairs_of(dice: random.Random, relationship: ManyToMany) -> list[Given]:
+    """Return the pairs of a relationship: some rows have none, others several."""
+    table = relationship.intersect
+    ends = (
+        (relationship.column1, relationship.table1),
+        (relationship.column2, relationship.table2),
+    )
+    drawn = {tuple(dice.randrange(ROWS[end]) for _, end in ends) for _ in range(PAIRS)}
+    return [
+        {f"{table}id": row_id(table, number)}
+        | {column: row_id(end, at) for (column, end), at in zip(ends, numbers, strict=True)}
+        for number, numbers in enumerate(sorted(drawn))
+    ]
 
 
 def record_of(table: str, given: Given) -> tuple[Cell, ...]:
@@ -140,7 +157,7 @@ def record_of(table: str, given: Given) -> tuple[Cell, ...]:
 
 def share_of_nulls_and_foreign(rows: Mapping[str, Sequence[Given]]) -> tuple[float, float]:
     """Return which share of the cells is null, and which of the texts is not ASCII."""
-    cells = [cell for table in rows.values() for row in table for cell in row.values()]
+    cells = [cell for table in ENDS for row in rows[table] for cell in row.values()]
     texts = [
         str(row[name])
         for table in rows.values()

@@ -1,4 +1,4 @@
-"""Two tables with every type of column, for the core and, the same ones, for the emulator."""
+"""Tables with every type of column, for the core and, the same ones, for the emulator."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from holdfast.schema import (
     ColumnType,
     DateBehavior,
     Kind,
+    ManyToMany,
     Option,
     Relationship,
     TableSchema,
 )
 from holdfast_emulator.behaviour import columns as c
+from holdfast_emulator.behaviour.associations import intersect_table
 from holdfast_emulator.behaviour.metadata import ColumnDefinition, Ownership, TableDefinition
-from holdfast_emulator.behaviour.relationships import RelationshipDefinition
+from holdfast_emulator.behaviour.relationships import ManyToManyDefinition, RelationshipDefinition
 
 T = ColumnType
 OPTIONS: Final = tuple(Option(value, f"Option {value}") for value in range(1, 13))
@@ -34,6 +36,17 @@ MADE_WITH: Final = Relationship(
     *("thing_part", "thing", "partid", "part"), navigation="partid", collection="part_things"
 )
 RELATIONSHIPS: Final = (TREE, PART_OF, MADE_WITH)
+FITS: Final = ManyToMany(
+    *("thing_fits", "thingfit"),
+    *("thing", "thingid", "fitting_parts"),
+    *("part", "partid", "fitting_things"),
+)
+LIKES: Final = ManyToMany(
+    *("thing_likes", "thinglike"),
+    *("thing", "thingidone", "likes"),
+    *("thing", "thingidtwo", "liked_by"),
+)
+MANY_TO_MANY: Final = (FITS, LIKES)
 
 
 def _columns(table: str) -> tuple[Column, ...]:
@@ -72,21 +85,51 @@ def _schema(table: str) -> TableSchema:
         if relationship.referencing == table:
             key = f"nav:{relationship.column}:{relationship.referenced}"
             wire[key] = relationship.navigation
-    return TableSchema(table, f"{table}id", "name", _columns(table), "", own, wire)
+    across = tuple(r for r in MANY_TO_MANY if table in (r.table1, r.table2))
+    columns = _columns(table)
+    return TableSchema(table, f"{table}id", "name", columns, "", own, wire, many_to_many=across)
 
 
-SCHEMAS: Final = {table: _schema(table) for table in ("thing", "part")}
+def _pairs(relationship: ManyToMany) -> TableSchema:
+    name = relationship.intersect
+    columns = (f"{name}id", relationship.column1, relationship.column2)
+    return TableSchema(
+        *(name, f"{name}id", None, tuple(Column(each, T.UNIQUEIDENTIFIER) for each in columns)),
+        wire={"set": f"{name}set"},
+        intersect=True,
+    )
+
+
+ENDS: Final = {table: _schema(table) for table in ("thing", "part")}
+PAIRS: Final = {relationship.intersect: _pairs(relationship) for relationship in MANY_TO_MANY}
+SCHEMAS: Final = {**ENDS, **PAIRS}
 
 
 def emulated_tables() -> list[TableDefinition]:
     """Return the same tables for the emulator."""
-    return [
+    ends = [
         TableDefinition(
             *(table, table, f"{table}s", 10_000 + at, f"{table}id", "name"),
             (*(_emulated(column) for column in schema.columns), *c.stamps()),
             ownership=Ownership.ORGANIZATION,
         )
-        for at, (table, schema) in enumerate(SCHEMAS.items())
+        for at, (table, schema) in enumerate(ENDS.items())
+    ]
+    pairs = [
+        intersect_table(r, r.intersect, PAIRS[r.intersect].wire["set"], 10_100 + at)
+        for at, r in enumerate(emulated_many_to_many())
+    ]
+    return [*ends, *pairs]
+
+
+def emulated_many_to_many() -> list[ManyToManyDefinition]:
+    """Return the same many-to-many relationships for the emulator."""
+    return [
+        ManyToManyDefinition(
+            *(r.name, r.intersect, r.table1, r.column1, r.collection1),
+            *(r.table2, r.column2, r.collection2),
+        )
+        for r in MANY_TO_MANY
     ]
 
 
