@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
+from holdfast._deletion import Deletion
 from holdfast._engine import Engine
 from holdfast._plan import conflicts, rows
 from holdfast._plan.lanes import BaseReferences, next_wave
@@ -62,6 +63,7 @@ class Upload:
         self._engine = engine
         self._store = engine.store
         self._report = report
+        self._deletion = Deletion(engine)
         self._rounds: Counter[str] = Counter()
         self._sends: Counter[str] = Counter()
         self._parked: set[str] = set()
@@ -79,6 +81,11 @@ class Upload:
             self._total = max(self._total, len(ops))
             if not ops:
                 break
+            held = await self._deletion.hold(ops)
+            if held:
+                for issue in held:
+                    self._raised(issue)
+                continue
             states = await self._states(ops)
             if await self._resolve_open(states):
                 continue
@@ -98,6 +105,7 @@ class Upload:
         return states
 
     async def _send(self, units: Sequence[Unit]) -> None:
+        self._deletion.sending([op for unit in units for op in unit.ops])
         marked = await self._mark_sent(units)
         if not marked:
             return
