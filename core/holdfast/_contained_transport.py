@@ -21,6 +21,7 @@ from holdfast.model import (
     Record,
     Scope,
     Unit,
+    Unreadable,
     View,
 )
 from holdfast.schema import TableSchema
@@ -67,7 +68,7 @@ class ContainedTransport(Transport):
     def push(self, units: Sequence[Unit], scopes: Mapping[str, Scope]) -> AsyncIterator[Outcome]:
         return self._stream("in push", Outcome, lambda: self._inner.push(units, scopes))
 
-    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
+    async def fetch(self, scope: Scope, ids: Sequence[str]) -> Sequence[Record | Unreadable]:
         with contained(self._plugin, "in fetch"):
             return await self._inner.fetch(scope, ids)
 

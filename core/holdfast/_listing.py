@@ -1,7 +1,7 @@
 """Rows that only the server can choose: it lists the ids, and the list decides who belongs here.
 
-Invariant: rows go by a list only if it is whole, and a list that would empty a table, or take most
-of it, is asked for twice where rows that it leaves out look as if they belonged.
+Invariant: rows go by a list only if it is whole. A list that would empty a table is asked for
+twice; one that would take most of it, where rows that it leaves out look as if they belonged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from holdfast._engine import Engine
 from holdfast._scopes import TableScope
 from holdfast.errors import PluginError, Problem, ProfileError, UsageError
 from holdfast.filters import predicate, trees
+from holdfast.model import Unreadable
 
 _logger = logging.getLogger(__name__)
 #: How many of the rows that would go are looked at.
@@ -37,7 +38,8 @@ class Listing:
         condition = await self._condition(scope)
         found = await self._listed(scope, condition)
         leaving = here - found
-        if len(leaving) * 2 > len(here) and await self._seem_to_belong(scope, leaving):
+        doubtful = len(leaving) * 2 > len(here)
+        if doubtful and (not found or await self._seem_to_belong(scope, leaving)):
             _logger.warning(
                 "the server lists %d rows of %s where %d were; it is asked again",
                 len(found),
@@ -59,7 +61,7 @@ class Listing:
         records = await self._engine.transport.fetch(scope.scope, sample)
         alone = await self._engine.preparation().by_row(scope.name, scope.filter)
         test = predicate(alone, scope.schema.positions, self._engine.plugins.functions)
-        return any(test(record) for record in records)
+        return any(test(row) for row in records if not isinstance(row, Unreadable))
 
     async def _condition(self, scope: TableScope) -> str:
         """Return the filter in a language that the server takes, if need be with who asks said."""

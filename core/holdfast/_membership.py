@@ -1,7 +1,7 @@
 """Who belongs to a table: rules met by each row, rows that left unseen, rows that others point to.
 
-Invariant: what reading everything did not bring is asked for by id before it goes. An empty or
-shrunken answer is a question, not an order to delete.
+Invariant: what reading everything did not bring is asked for by id before it is noted as gone. An
+empty or shrunken answer is a question, not an order to delete; :mod:`holdfast._removal` deletes.
 """
 
 from __future__ import annotations
@@ -9,34 +9,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Final
 
 from holdfast._engine import Engine
 from holdfast._listing import Listing
 from holdfast._plan import rows
 from holdfast._plan.membership import difference
 from holdfast._plan.rows import RowState, image_of
+from holdfast._quarantine import Fetched, Quarantine
+from holdfast._removal import CHUNK, chunks
 from holdfast._scopes import Link, TableScope
 from holdfast._store import Writes
-from holdfast._tables import GENERATION_FIELD, PENDING_FIELD, RULES_FIELD, ScopeState
+from holdfast._tables import GENERATION_FIELD, ScopeState
 from holdfast.contracts import Order, Query
-from holdfast.filters import (
-    EVERYTHING,
-    And,
-    ColumnRef,
-    Compare,
-    Comparison,
-    Expression,
-    In,
-    IsNull,
-    Literal,
-)
+from holdfast.filters import ColumnRef, Compare, Comparison, In, IsNull, Literal
 from holdfast.model import Record
 from holdfast.schema import Kind
 from holdfast.status import TableReport
-
-#: How many ids are asked for, or written, at a time.
-CHUNK: Final = 500
 
 
 class Membership:
@@ -46,6 +34,7 @@ class Membership:
         self._engine = engine
         self._store = engine.store
         self._listing = Listing(engine)
+        self._quarantine = Quarantine(engine)
         self._listed: dict[str, frozenset[str]] = {}
 
     async def ask(self, scope: TableScope) -> None:
@@ -86,19 +75,18 @@ class Membership:
         query = Query(link.source, among)
         return {str(record[at]) async for record in self._store.query(query)}
 
-    async def sweep(self, scope: TableScope, state: ScopeState, report: TableReport) -> None:
-        """Ask by id for the rows that reading everything did not bring; drop those not there."""
+    async def sweep(self, scope: TableScope, state: ScopeState) -> None:
+        """Ask by id for the rows that reading everything did not bring; note those not there."""
         older = Compare(
             Comparison.LT,
             ColumnRef(GENERATION_FIELD.name, Kind.INTEGER),
             Literal(state.generation),
         )
-        async for ids in self._chunks(scope.name, older):
-            found = await self._fetched(scope, ids)
-            async with self._store.lock:
-                report.removed += await self._settle_missing(scope, state, ids, found)
+        async for ids in chunks(self._engine, scope.name, older):
+            await self._look_for(scope, state, ids)
         hidden = await self._store.dirty_ids(scope.name)
         await self._sweep_hidden(scope, state, hidden)
+        await self._quarantine.forget_unseen(scope, state)
 
     async def _sweep_hidden(self, scope: TableScope, state: ScopeState, ids: Sequence[str]) -> None:
         """Do the same for rows with unsettled ops that the user has deleted here."""
@@ -109,74 +97,63 @@ class Membership:
             if (row.base or row.remote) and row.generation < state.generation
         ]
         for start in range(0, len(unseen), CHUNK):
-            chunk = unseen[start : start + CHUNK]
-            found = await self._fetched(scope, chunk)
-            async with self._store.lock:
-                await self._settle_missing(scope, state, chunk, found)
+            await self._look_for(scope, state, unseen[start : start + CHUNK])
 
-    async def _fetched(self, scope: TableScope, ids: Sequence[str]) -> dict[str, Record]:
-        """Return those of the rows that the server has, and nothing that was not asked for."""
-        asked = set(ids)
-        fetched = await self._engine.transport.fetch(scope.scope, ids)
-        return {str(record[0]): record for record in fetched if record[0] in asked}
+    async def _look_for(self, scope: TableScope, state: ScopeState, ids: Sequence[str]) -> None:
+        fetched = await self._quarantine.fetch(scope, ids)
+        async with self._store.lock:
+            await self._settle_missing(scope, state, ids, fetched)
 
     async def _settle_missing(
-        self,
-        scope: TableScope,
-        state: ScopeState,
-        ids: Sequence[str],
-        found: dict[str, Record],
-    ) -> int:
+        self, scope: TableScope, state: ScopeState, ids: Sequence[str], fetched: Fetched
+    ) -> None:
+        """Note what became of rows; one that cannot be told from others stays as it is."""
         writes = Writes()
-        removed = 0
+        found = fetched.records
         rules = dict(zip(found, await self.rules(scope, list(found.values())), strict=True))
         for row_id, before in (await self._store.rows(scope.schema, ids)).items():
             record = found.get(row_id)
             image = None if record is None else image_of(scope.schema, record)
+            if row_id in fetched.torn or (record is None and not fetched.whole):
+                continue
             if before.dirty:
                 if before.base is None and before.remote is None:
                     continue  # made here, not there yet
                 after = rows.seen(before, image, state.generation)
-            elif image is not None and scope.admits(rules[row_id]):
-                after = replace(rows.seen(before, image, state.generation), rules=rules[row_id])
+            elif image is None:
+                after = rows.gone(before, state.generation)
             else:
-                after = rows.seen(before, None, state.generation)
-                removed += 1
+                after = replace(rows.seen(before, image, state.generation), rules=rules[row_id])
             writes.row(before, after, self._engine.now())
+        await self._quarantine.note(scope, state, fetched.torn.values(), writes)
+        await self.keep(scope, state, list(fetched.torn), writes)
         await self._engine.links_due([scope.name], writes)
         await self._store.commit(writes)
-        return removed
 
-    async def _chunks(self, table: str, where: Expression) -> AsyncIterator[list[str]]:
-        """Yield the ids of matching rows, some at a time, in key order.
-
-        Each chunk is a query of its own: what the caller writes in between is seen, and no reading
-        transaction stays open.
-        """
-        schema = self._engine.schema(table)
-        key = ColumnRef(schema.primary_id, Kind.KEY)
-        after: Expression = EVERYTHING
-        while True:
-            query = Query(table, And((where, after)), limit=CHUNK)
-            ids = [str(record[0]) async for record in self._store.query(query)]
-            if not ids:
-                return
-            yield ids
-            after = Compare(Comparison.GT, key, Literal(ids[-1]))
+    async def keep(
+        self, scope: TableScope, state: ScopeState, ids: Sequence[str], writes: Writes
+    ) -> None:
+        """Let rows stay as they are here, since the server has them; call with the lock held."""
+        for before in (await self._store.rows(scope.schema, ids)).values():
+            if not _here(before):
+                continue
+            after = rows.torn(before, state.generation)
+            if before.leaving and before.local is not None and not before.dirty:
+                cells = [before.local.get(f.name) for f in scope.schema.fields]
+                after = replace(after, rules=(await self.rules(scope, [cells]))[0])
+            writes.row(before, after, self._engine.now())
 
     async def links(self, scope: TableScope, state: ScopeState, report: TableReport) -> None:
-        """Bring what kept rows of other tables point to; let go of what they no longer do."""
+        """Bring what kept rows of other tables point to, and note what they no longer do."""
         for link in scope.links:
             async with aclosing(self._needed(link)) as needed:
                 await self._bring(scope, state, link.bit, needed, report)
-        await self._evict(scope, report)
 
     async def listed(self, scope: TableScope, state: ScopeState, report: TableReport) -> None:
-        """Bring what the server has listed and no page has brought; let go of what it has not."""
+        """Bring what the server has listed and no page has brought, and note what it has not."""
         if scope.test is None:
             ids = _each(sorted(self._listed.get(scope.name, ())))
             await self._bring(scope, state, scope.filter_bit, ids, report)
-            await self._evict(scope, report)
 
     async def _bring(
         self,
@@ -213,11 +190,12 @@ class Membership:
                 yield str(record[at])
 
     async def _marked(self, scope: TableScope, bit: int) -> AsyncGenerator[str]:
-        """Yield the ids of the rows that have a rule's bit, ascending."""
+        """Yield the ids of the rows that have a rule's bit and are not gone, ascending."""
         at = len(scope.schema.fields) + 2  # behind version and generation
         async with aclosing(self._store.query(Query(scope.name))) as records:
             async for record in records:
-                if int(str(record[at] or 0)) & bit:
+                found = int(str(record[at] or 0))
+                if found > 0 and found & bit:
                     yield str(record[0])
 
     async def _arrive(
@@ -236,12 +214,17 @@ class Membership:
             for link in scope.links:
                 pointed = await self._pointed(link, missing)
                 missing = [row_id for row_id in missing if row_id in pointed]
-        fetched = await self._fetched(scope, missing) if missing else {}
+        fetched = Fetched({}, {}, whole=True)
+        if missing:
+            fetched = await self._quarantine.fetch(scope, missing)
         async with self._store.lock:
             writes = Writes()
+            await self._quarantine.settle(scope.name, fetched.records, writes)
+            await self._quarantine.note(scope, state, fetched.torn.values(), writes)
+            await self.keep(scope, state, list(fetched.torn), writes)
             for row_id, before in (await self._store.rows(scope.schema, ids)).items():
                 after = before
-                record = fetched.get(row_id)
+                record = fetched.records.get(row_id)
                 if record is not None and not _known(before):
                     after = rows.seen(before, image_of(scope.schema, record), state.generation)
                     after = replace(after, rules=self._own_bit(scope, record))
@@ -262,31 +245,16 @@ class Membership:
                 writes.row(before, after, self._engine.now())
             await self._store.commit(writes)
 
-    async def _evict(self, scope: TableScope, report: TableReport) -> None:
-        """Drop the clean rows that no rule admits any more."""
-        rules = ColumnRef(RULES_FIELD.name, Kind.INTEGER)
-        pending = ColumnRef(PENDING_FIELD.name, Kind.BOOLEAN)
-        out = (
-            Compare(Comparison.NE, rules, Literal(scope.mask))
-            if scope.rule.match == "all"
-            else Compare(Comparison.EQ, rules, Literal(0))
-        )
-        clean = Compare(Comparison.EQ, pending, Literal(False))
-        async for ids in self._chunks(scope.name, And((out, clean))):
-            async with self._store.lock:
-                states = await self._store.rows(scope.schema, ids)
-                leaving = [i for i, s in states.items() if not s.dirty]
-                writes = Writes()
-                writes.delete(scope.name, *leaving)
-                await self._engine.links_due([scope.name], writes)
-                await self._store.commit(writes)
-            report.removed += len(leaving)
-
 
 async def _each(ids: Iterable[str]) -> AsyncGenerator[str]:
     for row_id in ids:
         yield row_id
 
 
-def _known(state: RowState) -> bool:
+def _here(state: RowState) -> bool:
     return state.local is not None or state.dirty
+
+
+def _known(state: RowState) -> bool:
+    """Tell whether a row needs not be fetched; the mark of one that is gone may be out of date."""
+    return _here(state) and (state.dirty or not state.leaving)

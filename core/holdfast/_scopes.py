@@ -85,9 +85,15 @@ class TableScope:
         """The bits of all rules."""
         return self.filter_bit | sum(link.bit for link in self.links)
 
+    @cached_property
+    def chosen(self) -> str:
+        """Stand for the rows that the profile chooses, whatever a saved view or a column says."""
+        rule = self.rule
+        return _digest((rule.rules, rule.match, sorted((rule.filter or {}).items()), rule.related))
+
     def admits(self, rules: int) -> bool:
-        """Tell whether a row with these rules belongs here."""
-        return rules == self.mask if self.rule.match == "all" else rules != 0
+        """Tell whether a row with these rules belongs here; none that is gone does."""
+        return rules == self.mask if self.rule.match == "all" else rules > 0
 
     @property
     def takes_everything(self) -> bool:
@@ -352,4 +358,8 @@ def _fingerprint(
         [(f.name, f.kind.value) for f in schema.fields],
         [link.relationship.name for link in links],
     )
+    return _digest(parts)
+
+
+def _digest(parts: tuple[object, ...]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

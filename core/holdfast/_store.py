@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from holdfast import _query
+from holdfast._plan.quarantine import Quarantined
 from holdfast._plan.rows import RowState
 from holdfast._tables import (
     FORMAT,
@@ -25,6 +26,7 @@ from holdfast._tables import (
     META,
     NUMBER_FIELD,
     OUTBOX,
+    QUARANTINE,
     SCHEMAS,
     SCOPES,
     SEQUENCE_FIELD,
@@ -40,9 +42,19 @@ from holdfast._tables import (
     row_layout,
 )
 from holdfast.contracts import Change, Delete, Layout, Order, Put, Query, Storage
-from holdfast.filters import EVERYTHING, ColumnRef, Compare, Comparison, Expression, In, Literal
+from holdfast.filters import (
+    EVERYTHING,
+    And,
+    ColumnRef,
+    Compare,
+    Comparison,
+    Expression,
+    In,
+    Literal,
+)
 from holdfast.model import Op, Record
 from holdfast.schema import Field, Kind, TableSchema
+from holdfast.status import IssueKind
 from holdfast.values import Cell
 
 _SCHEMA: Final = TypeAdapter(TableSchema)
@@ -197,6 +209,15 @@ class Store:
             if described is not None:
                 self.described[str(table)] = _SCHEMA.validate_json(str(described))
 
+    async def bring_forward(self) -> None:
+        """Make the system tables of an older replica those of this version, in one commit.
+
+        The rows stay as they are; their indexes come with the next :meth:`lay_out`.
+        """
+        await self.load_schemas()
+        layouts = [row_layout(schema) for schema in self.schemas.values()]
+        await self.storage.migrate([*SYSTEM_LAYOUTS, *layouts], version=FORMAT)
+
     async def lay_out(
         self,
         kept: Mapping[str, TableSchema],
@@ -241,6 +262,11 @@ class Store:
         for table in (SCHEMAS, SCOPES):
             known = [str(record[0]) async for record in self.query(Query(table))]
             writes.delete(table, *(name for name in known if name not in self.schemas))
+        for table, at in ((ISSUES, 2), (QUARANTINE, 1)):  # of tables that are gone with their rows
+            query = self.query(Query(table))
+            writes.delete(
+                table, *[str(r[0]) async for r in query if str(r[at]) not in self.schemas]
+            )
         await self.commit(writes)
 
     async def rows(self, schema: TableSchema, ids: Sequence[str]) -> dict[str, RowState]:
@@ -343,6 +369,16 @@ class Store:
         """Return the open issues of one row."""
         query = Query(ISSUES, equals("row", row_key(table, row_id)))
         return [IssueState.from_record(r) async for r in self.query(query)]
+
+    async def issues_about(self, table: str, kind: IssueKind) -> list[IssueState]:
+        """Return the open issues of one kind about a table."""
+        query = Query(ISSUES, And((equals("table_name", table), equals("kind", kind.value))))
+        return [IssueState.from_record(r) async for r in self.query(query)]
+
+    async def quarantine(self, table: str, limit: int | None = None) -> list[Quarantined]:
+        """Return rows of a table that came and make no sense."""
+        query = Query(QUARANTINE, equals("table_name", table), limit=limit)
+        return [Quarantined.from_record(r) async for r in self.query(query)]
 
     async def history(self, limit: int) -> list[HistoryState]:
         """Return settled conflicts of the tables that are kept, newest first."""

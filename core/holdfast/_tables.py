@@ -16,11 +16,11 @@ from typing import Any, Final
 from holdfast.contracts import Layout
 from holdfast.model import Op, OpKind, OpState
 from holdfast.schema import HIDDEN_PREFIX, ColumnType, Field, Kind, TableSchema
-from holdfast.status import IssueKind, Winner
+from holdfast.status import Cause, Extent, IssueKind, Winner
 from holdfast.values import Cell, Change, Reference
 
 #: The number of this set of layouts; a replica with a greater one is refused.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 META: Final = "_holdfast_meta"
 SCHEMAS: Final = "_holdfast_schemas"
@@ -28,6 +28,7 @@ OUTBOX: Final = "_holdfast_outbox"
 SHADOWS: Final = "_holdfast_shadows"
 SCOPES: Final = "_holdfast_scopes"
 ISSUES: Final = "_holdfast_issues"
+QUARANTINE: Final = "_holdfast_quarantine"
 HISTORY: Final = "_holdfast_history"
 LEDGER: Final = "_holdfast_ledger"
 
@@ -40,6 +41,9 @@ VERSION_FIELD: Final = Field(f"{HIDDEN_PREFIX}version", Kind.KEY)
 GENERATION_FIELD: Final = Field(f"{HIDDEN_PREFIX}generation", Kind.INTEGER)
 RULES_FIELD: Final = Field(f"{HIDDEN_PREFIX}rules", Kind.INTEGER)
 PENDING_FIELD: Final = Field(f"{HIDDEN_PREFIX}pending", Kind.BOOLEAN)
+#: The rules of a row that the server no longer has, noted until it may go. No rule admits it:
+#: setting or clearing the bit of a rule leaves a negative number negative.
+GONE: Final = -1
 #: What stands behind a row's own fields.
 ROW_FIELDS: Final = (VERSION_FIELD, GENERATION_FIELD, RULES_FIELD, PENDING_FIELD)
 
@@ -85,6 +89,7 @@ SYSTEM_LAYOUTS: Final = (
             _key("state"),
             _number("attempts"),
             _key("created"),
+            _flag("allowed"),
         ),
         indexes=("row",),
     ),
@@ -115,6 +120,9 @@ SYSTEM_LAYOUTS: Final = (
             _number("expected"),
             _key("last_sync"),
             _key("problem"),
+            _flag("leaving"),
+            _key("chosen"),
+            _number("rows"),
         ),
     ),
     Layout(
@@ -129,8 +137,24 @@ SYSTEM_LAYOUTS: Final = (
             _key("code"),
             _key("message"),
             _key("raised"),
+            _key("extent"),
+            _key("subject"),
         ),
         indexes=("row",),
+    ),
+    Layout(
+        QUARANTINE,
+        (
+            _key("key"),
+            _key("table_name"),
+            _key("row_id"),
+            _key("reason"),
+            _key("payload"),
+            _key("seen"),
+            _number("generation"),
+            _flag("due"),
+        ),
+        indexes=("table_name",),
     ),
     Layout(
         HISTORY,
@@ -246,6 +270,7 @@ def op_record(op: Op) -> tuple[Cell, ...]:
         op.state.value,
         op.attempts,
         op.created,
+        op.allowed,
     )
 
 
@@ -262,6 +287,7 @@ def op_from_record(record: Sequence[Any], schema: TableSchema) -> Op:  # Any: ty
         state=OpState(record[8]),
         attempts=record[9],
         created=record[10],
+        allowed=bool(record[11]),
     )
 
 
@@ -271,7 +297,9 @@ class ScopeState:
 
     ``baseline`` says that everything is being read (anew); rows whose generation is older than
     ``generation`` when it ends have left. ``complete`` says that the table was once read to the
-    end, so that its rows may be used.
+    end, so that its rows may be used. ``leaving`` says that rows are noted that must go; it may be
+    true where none are. ``chosen`` stands for the row rules that the rows which are here were
+    chosen by, ``rows`` is how many they were at the end of the last sync.
     """
 
     table: str
@@ -285,6 +313,9 @@ class ScopeState:
     expected: int | None = None
     last_sync: str | None = None
     problem: str | None = None
+    leaving: bool = False
+    chosen: str | None = None
+    rows: int | None = None
 
     def record(self) -> tuple[Cell, ...]:
         """Return the stored record."""
@@ -300,6 +331,9 @@ class ScopeState:
             self.expected,
             self.last_sync,
             self.problem,
+            self.leaving,
+            self.chosen,
+            self.rows,
         )
 
     @staticmethod
@@ -322,7 +356,11 @@ class ScopeState:
 
 @dataclass(frozen=True, slots=True)
 class IssueState:
-    """One open issue; base, mine and theirs are read from the row when it is shown."""
+    """One open issue; base, mine and theirs are read from the row when it is shown.
+
+    One about many rows has no ``row_id``. ``subject`` is the key of the quarantined row that it is
+    about.
+    """
 
     id: str
     kind: IssueKind
@@ -332,6 +370,8 @@ class IssueState:
     code: str
     message: str
     raised: str
+    extent: Extent | None = None
+    subject: str | None = None
 
     def record(self) -> tuple[Cell, ...]:
         """Return the stored record."""
@@ -345,15 +385,36 @@ class IssueState:
             self.code,
             self.message,
             self.raised,
+            None if self.extent is None else _extent_text(self.extent),
+            self.subject,
         )
 
     @staticmethod
     def from_record(record: Sequence[Any]) -> IssueState:  # Any: typed by the layout
         """Read a stored record."""
-        issue_id, kind, table, row_id, _, ops, code, message, raised = record
+        issue_id, kind, table, row_id, _, ops, code, message, raised, extent, subject = record
         return IssueState(
-            issue_id, IssueKind(kind), table, row_id, tuple(json.loads(ops)), code, message, raised
+            issue_id,
+            IssueKind(kind),
+            table,
+            row_id,
+            tuple(json.loads(ops)),
+            code,
+            message,
+            raised,
+            None if extent is None else _extent(extent),
+            subject,
         )
+
+
+def _extent_text(extent: Extent) -> str:
+    causes = {cause.value: count for cause, count in extent.causes.items()}
+    return json.dumps([extent.rows, extent.of, causes])
+
+
+def _extent(text: str) -> Extent:
+    rows, of, causes = json.loads(text)
+    return Extent(rows, of, {Cause(cause): count for cause, count in causes.items()})
 
 
 @dataclass(frozen=True, slots=True)

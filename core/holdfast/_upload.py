@@ -15,6 +15,7 @@ from contextlib import aclosing
 from typing import Final
 
 from holdfast._coalescing import Coalescing
+from holdfast._deletion import Deletion
 from holdfast._engine import Engine
 from holdfast._plan import conflicts, rows
 from holdfast._plan.lanes import BaseReferences, next_wave
@@ -64,6 +65,7 @@ class Upload:
         self._store = engine.store
         self._report = report
         self._coalescing = Coalescing(engine)
+        self._deletion = Deletion(engine)
         self._rounds: Counter[str] = Counter()
         self._sends: Counter[str] = Counter()
         self._parked: set[str] = set()
@@ -85,6 +87,11 @@ class Upload:
             if await self._coalescing.run(ops, references):
                 continue
             self._total = max(self._total, len(ops))
+            held = await self._deletion.hold(ops)
+            if held:
+                for issue in held:
+                    self._raised(issue)
+                continue
             if await self._resolve_open(states):
                 continue
             wave = next_wave(ops, references, self._parked)
@@ -93,6 +100,7 @@ class Upload:
             await self._send(wave.units)
 
     async def _send(self, units: Sequence[Unit]) -> None:
+        self._deletion.sending([op for unit in units for op in unit.ops])
         marked = await self._mark_sent(units)
         if not marked:
             return

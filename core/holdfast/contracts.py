@@ -33,6 +33,7 @@ from holdfast.model import (
     Resolution,
     Scope,
     Unit,
+    Unreadable,
     View,
 )
 from holdfast.queries import Selection
@@ -316,7 +317,9 @@ class Transport(Driver):
         """Yield what changed since the checkpoint; from None, everything.
 
         Each page's ``checkpoint`` resumes after that page. A pull that starts from None, or resumes
-        one that did, yields every row of the table and no tombstones.
+        one that did, yields every row of the table and no tombstones. A row that makes no sense
+        comes aside, as ``Unreadable``, and holds up no other; an answer that makes no sense as a
+        whole is a ``ProtocolError``.
 
         :raises CheckpointExpired: the checkpoint is void
         :raises AccessDenied: the caller may not read this so
@@ -332,8 +335,11 @@ class Transport(Driver):
         """
 
     @abstractmethod
-    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
-        """Return the rows with these ids; those that are not there are left out."""
+    async def fetch(self, scope: Scope, ids: Sequence[str]) -> Sequence[Record | Unreadable]:
+        """Return the rows with these ids; those that are not there are left out.
+
+        A row that is there and makes no sense is ``Unreadable``: left out, it would count as gone.
+        """
 
     @abstractmethod
     def list_ids(self, scope: Scope, condition: str | None) -> AsyncIterator[str]:

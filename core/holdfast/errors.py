@@ -17,6 +17,7 @@
     │   ├── StorageMissing        there is none yet, and it was opened to be read
     │   ├── StorageLocked         another process owns it
     │   ├── ReplicaTooNew         a newer holdfast wrote it
+    │   ├── ReplicaTooOld         an older holdfast wrote it, and it was opened to be read
     │   ├── ReplicaMismatch       it belongs to another user or organisation
     │   └── StorageFull           there is no room; nothing was written
     ├── WorkingOffline            the switch is on: nothing is sent or fetched
@@ -205,6 +206,17 @@ class ReplicaTooNew(StorageError):
         self.known = known
         super().__init__(
             f"{location} has format {found}, this holdfast knows {known}; upgrade holdfast"
+        )
+
+
+class ReplicaTooOld(StorageError):
+    """Raised when only an owner can bring the replica forward."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        super().__init__(
+            f"{location} was written by an older version; open it once to write, "
+            "as any sync does, and it is brought forward"
         )
 
 

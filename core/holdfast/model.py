@@ -128,6 +128,7 @@ class Op:
 
     ``changes`` has the changed columns only. ``version`` is the precondition: the server's version
     that the change was made on, None for a create. ``attempts`` counts the times it was sent.
+    ``allowed`` says that a person let it go when so many waited that it was asked for.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Op:
     state: OpState = OpState.PENDING
     attempts: int = 0
     created: str = ""
+    allowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +174,34 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row, or the notice of its deletion, that came and cannot be understood.
+
+    :param row_id: its id; None where that is what cannot be read
+    :param reason: what is wrong, a clause without values of the row
+    :param payload: what the server sent, for whoever looks into it; the engine keeps its beginning
+    """
+
+    row_id: str | None
+    reason: str
+    payload: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A part of the answer to a pull; stored whole, in one transaction with its checkpoint.
 
     ``last`` says that nothing follows: ``checkpoint`` is then where the next pull starts, before
     that it is where an interrupted one resumes. ``tombstones`` are ids, known here or not.
+    ``unreadable`` are the rows of this page that make no sense: they are put aside, the others are
+    stored, and the checkpoint moves on. Of two records of one row the later is the newer.
     """
 
     records: Sequence[Record]
     tombstones: Sequence[str]
     checkpoint: str
     last: bool
+    unreadable: Sequence[Unreadable] = ()
 
 
 class FiscalPeriod(Enum):

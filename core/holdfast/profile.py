@@ -72,6 +72,14 @@ def _one_language(given: dict[str, str]) -> dict[str, str]:
     return given
 
 
+def _limit(given: object) -> object:
+    if given == "off":
+        return None
+    if not isinstance(given, Mapping | Limit):
+        raise ValueError("a limit such as { rows = 50, percent = 20 } is wanted, or 'off'")
+    return given
+
+
 Interval = Annotated[timedelta, BeforeValidator(_interval)]
 Name = Annotated[str, AfterValidator(_identifier)]
 RowRule = Annotated[
@@ -82,6 +90,17 @@ RowRule = Annotated[
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limit(_Section):
+    """How much of a table may go unasked: so many rows, or that part of it if that is more."""
+
+    rows: int = Field(default=50, ge=0)
+    percent: int = Field(default=20, ge=0, le=100)
+
+    def allows(self, count: int, of: int) -> bool:
+        """Tell whether ``count`` rows of a table that has ``of`` may go."""
+        return count <= self.rows or count * 100 <= of * self.percent
 
 
 class ResolverSpec(BaseModel):
@@ -97,7 +116,8 @@ class TableRule(_Section):
 
     ``rows`` says which: all of them, those that ``filter`` matches (``custom``), those that a kept
     row of another table points to (``related``), those of the user, of the user's teams or of the
-    user's business unit. ``match`` joins several rules.
+    user's business unit. ``match`` joins several rules. ``removal_limit`` and ``delete_limit`` say
+    how many rows may go unasked, here and on the server; None, written "off", is all of them.
     """
 
     name: Name
@@ -109,6 +129,8 @@ class TableRule(_Section):
     related: tuple[str, ...] = ()
     resolver: str | ResolverSpec | None = None
     sync_interval: Interval | None = None
+    removal_limit: Annotated[Limit | None, BeforeValidator(_limit)] = Limit()
+    delete_limit: Annotated[Limit | None, BeforeValidator(_limit)] = Limit()
 
     @model_validator(mode="after")
     def _rules_fit(self) -> TableRule:
@@ -279,6 +301,9 @@ _WANTED: Final[Mapping[str, str]] = {
     "tuple_type": "a list",
     "dict_type": "a table of keys",
     "model_type": "a table of keys",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
     "too_short": "a list with something in it",
 }
 
@@ -290,7 +315,12 @@ def _unknown_key(location: Sequence[str | int], model: type[BaseModel]) -> str:
     return f"is not a known key; {hint}allowed: {', '.join(allowed) or 'none'}"
 
 
-_INNER: Final[Mapping[str, type[BaseModel]]] = {"profile": ProfileSection, "tables": TableRule}
+_INNER: Final[Mapping[str, type[BaseModel]]] = {
+    "profile": ProfileSection,
+    "tables": TableRule,
+    "removal_limit": Limit,
+    "delete_limit": Limit,
+}
 
 
 def _allowed(location: Sequence[str | int], model: type[BaseModel]) -> list[str]:

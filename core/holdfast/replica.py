@@ -38,6 +38,7 @@ from holdfast._tables import (
     ISSUES,
     META,
     OUTBOX,
+    QUARANTINE,
     SYSTEM_LAYOUTS,
     ScopeState,
 )
@@ -52,6 +53,7 @@ from holdfast.errors import (
     QueryError,
     ReplicaMismatch,
     ReplicaTooNew,
+    ReplicaTooOld,
     TransportError,
     WorkingOffline,
 )
@@ -83,7 +85,7 @@ class Replica:
         self._engine = engine
         self._store = engine.store
         self._syncing = asyncio.Lock()
-        self._issues = Issues(engine)
+        self._issues = Issues(engine, self._syncing)
 
     @property
     def profile(self) -> Profile:
@@ -325,16 +327,18 @@ class Replica:
         scope = self._engine.scopes.get(rule.name)
         if scope is None or state is None:
             return TableStatus(rule.name, rule.name, Availability.NOT_DOWNLOADED, 0, 0, None)
+        unreadable = await self._store.count(QUARANTINE, equals("table_name", rule.name))
         return TableStatus(
             name=rule.name,
             label=scope.schema.label or rule.name,
-            availability=_availability(state),
+            availability=_availability(state, unreadable),
             rows=await self._store.count(rule.name),
             pending=await self._store.count(OUTBOX, equals("table_name", rule.name)),
             last_sync=moment(state.last_sync),
             received=state.received,
             expected=state.expected,
             problem=state.problem,
+            unreadable=unreadable,
         )
 
     async def pending(self) -> list[Op]:
@@ -360,17 +364,24 @@ class Replica:
         """Return conflicts that were settled by policy, newest first."""
         return list(await self._issues.history(limit))
 
-    async def retry(self, issue_id: str) -> None:
-        """Send the ops of an issue again with the next sync.
+    async def allow(self, issue_id: str) -> None:
+        """Let the rows of an issue about many go: at once from here, or to the server as deleted.
 
-        :raises IssueNotFound: there is none
+        :raises IssueNotFound: there is none, it asks something else, or more would go by now
+        """
+        await self._issues.allow(issue_id)
+
+    async def retry(self, issue_id: str) -> None:
+        """With the next sync, send the ops of an issue again, or ask again where there are none.
+
+        :raises IssueNotFound: there is none, or this cannot be done to it
         """
         await self._issues.retry(issue_id)
 
     async def discard(self, issue_id: str) -> None:
-        """Drop the ops of an issue; the row becomes the server's.
+        """Drop the ops of an issue; the rows become the server's.
 
-        :raises IssueNotFound: there is none
+        :raises IssueNotFound: there is none, or this cannot be done to it
         """
         await self._issues.discard(issue_id)
 
@@ -389,9 +400,9 @@ class Replica:
         await self._issues.take_theirs(entry_id)
 
 
-def _availability(state: ScopeState) -> Availability:
+def _availability(state: ScopeState, unreadable: int) -> Availability:
     if state.complete:
-        return Availability.WARNING if state.problem else Availability.AVAILABLE
+        return Availability.WARNING if state.problem or unreadable else Availability.AVAILABLE
     return Availability.NOT_AVAILABLE if state.problem else Availability.INITIALIZING
 
 
@@ -435,6 +446,10 @@ async def _opened(setup: Setup, mode: OpenMode, environment: Environment) -> Asy
             if mode is OpenMode.READER:
                 raise NotDownloaded
             await storage.migrate(SYSTEM_LAYOUTS, version=FORMAT)
+        elif found < FORMAT:
+            if mode is OpenMode.READER:
+                raise ReplicaTooOld(storage.location)
+            await store.bring_forward()
         transport = await stack.enter_async_context(
             setup.plugins.open_transport(
                 profile.transport.driver, setup.transport_settings, context

@@ -18,13 +18,16 @@ class Availability(Enum):
     NOT_DOWNLOADED = "not downloaded"
     INITIALIZING = "initializing"  # the first download is under way, or was interrupted
     AVAILABLE = "available"
-    WARNING = "available, with a warning"  # usable; the last sync of this table failed
+    WARNING = "available, with a warning"  # usable; something of it did not come as it should
     NOT_AVAILABLE = "not available"  # the first download failed
 
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """One table. ``pending`` counts its unsettled ops; ``received`` of ``expected`` rows came."""
+    """One table. ``pending`` counts its unsettled ops; ``received`` of ``expected`` rows came.
+
+    ``unreadable`` counts the rows that came and make no sense: of these, what was here stays.
+    """
 
     name: str
     label: str
@@ -35,6 +38,7 @@ class TableStatus:
     received: int = 0
     expected: int | None = None
     problem: str | None = None
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,27 @@ class IssueKind(Enum):
 
     CONFLICT = "conflict"
     REFUSED = "refused"
+    REMOVAL = "mass removal"  # so many rows are to go from here that nobody meant it, perhaps
+    DELETION = "mass deletion"  # so many rows were deleted here
+    UNREADABLE = "unreadable"  # a row came that makes no sense
+
+
+class Cause(Enum):
+    """Why a row is to go from here."""
+
+    DELETED = "deleted on the server"  # or out of the caller's sight
+    LEFT = "left the filter"
+    UNLISTED = "no longer listed"
+    UNLINKED = "no longer pointed to"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many rows an issue is about, of how many, and why; nothing larger is ever agreed to."""
+
+    rows: int
+    of: int
+    causes: Mapping[Cause, int] = field(default_factory=dict)
 
 
 class Winner(Enum):
@@ -101,7 +126,9 @@ class Issue:
 
     ``base`` is the row the edit was made on, ``mine`` as the
     user sees it, ``theirs`` the newest server row; None where there is no such row. ``columns``
-    are those that differ between base and mine.
+    are those that differ between base and mine. An issue about many rows has no ``row_id`` and says
+    in ``extent`` how many; ``payload`` is the beginning of what the server sent of an unreadable
+    row.
     """
 
     id: str
@@ -116,9 +143,12 @@ class Issue:
     theirs: Row | None
     columns: tuple[str, ...]
     ops: tuple[str, ...] = ()
+    extent: Extent | None = None
+    payload: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.id} {self.kind.value} {self.table}({self.row_id}): {self.message}"
+        where = f"{self.table}({self.row_id})" if self.row_id else self.table
+        return f"{self.id} {self.kind.value} {where}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +169,15 @@ class HistoryEntry:
 
 @dataclass(slots=True)
 class TableReport:
-    """What a sync did to one table: rows that came or changed, rows that left."""
+    """What a sync did to one table: rows that came or changed, rows that left.
+
+    ``unreadable`` counts the rows that make no sense, those of earlier syncs too.
+    """
 
     received: int = 0
     removed: int = 0
     problem: str | None = None
+    unreadable: int = 0
 
 
 @dataclass(slots=True)
@@ -166,7 +200,7 @@ class SyncReport:
     @property
     def complete(self) -> bool:
         """Whether everything was sent and everything due was fetched."""
-        fetched = not any(table.problem for table in self.tables.values())
+        fetched = not any(table.problem or table.unreadable for table in self.tables.values())
         return self.failure is None and fetched and not self.waiting
 
 
@@ -209,9 +243,11 @@ Event: TypeAlias = Downloading | Downloaded | Uploading | IssueRaised
 
 __all__ = [
     "Availability",
+    "Cause",
     "Downloaded",
     "Downloading",
     "Event",
+    "Extent",
     "HistoryEntry",
     "Issue",
     "IssueKind",

@@ -61,16 +61,29 @@ def ways_out(entry: Entry) -> list[str]:
     """Return what can be done, with the commands written out."""
     if isinstance(entry, HistoryEntry):
         return _after(entry)
-    mine = ("take-mine", "keep your version")
-    theirs = ("take-theirs", "keep the server's version")
-    ways = {
-        IssueKind.CONFLICT: [mine, theirs],
-        IssueKind.REFUSED: [("retry", "send it again"), ("discard", "give your change up")],
-    }[entry.kind]
+    ways = _WAYS[entry.kind]
     lines = ["What you can do:"]
     if entry.kind is IssueKind.REFUSED and entry.mine is not None:
         lines.append(f"  holdfast update {entry.table} {entry.row_id} name=value    (correct it)")
     return lines + [f"  holdfast issues {verb} {entry.id}    ({what})" for verb, what in ways]
+
+
+_WAYS: Final = {
+    IssueKind.CONFLICT: (
+        ("take-mine", "keep your version"),
+        ("take-theirs", "keep the server's version"),
+    ),
+    IssueKind.REFUSED: (("retry", "send it again"), ("discard", "give your change up")),
+    IssueKind.REMOVAL: (
+        ("allow", "let these rows go from here, this once"),
+        ("retry", "have the whole table read anew, once the server is as it should be"),
+    ),
+    IssueKind.DELETION: (
+        ("allow", "delete these rows on the server, this once"),
+        ("discard", "give the deletions up; the rows come back"),
+    ),
+    IssueKind.UNREADABLE: (("retry", "have it asked for again"),),
+}
 
 
 def _after(entry: HistoryEntry) -> list[str]:

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from holdfast.discovery import Installed
 from holdfast.model import Row
-from holdfast.status import HistoryEntry, Issue, ReplicaStatus, SyncReport, TableStatus
+from holdfast.status import Extent, HistoryEntry, Issue, ReplicaStatus, SyncReport, TableStatus
 from holdfast.values import Reference, Value
 from holdfast_cli._errors import exit_code
 from holdfast_cli._plain import CONTROLS
@@ -97,7 +97,17 @@ def issue(given: Issue) -> Document:
         "base": values(given.base),
         "mine": values(given.mine),
         "theirs": values(given.theirs),
+        "extent": extent(given.extent),
+        "payload": given.payload,
     }
+
+
+def extent(given: Extent | None) -> Document | None:
+    """Return how many rows an issue is about, and why."""
+    if given is None:
+        return None
+    causes = {cause.value: count for cause, count in given.causes.items()}
+    return {"rows": given.rows, "of": given.of, "causes": causes}
 
 
 def history(given: HistoryEntry) -> Document:
@@ -134,6 +144,7 @@ def table_status(given: TableStatus) -> Document:
         "received": given.received,
         "expected": given.expected,
         "problem": given.problem,
+        "unreadable": given.unreadable,
     }
 
 
@@ -169,7 +180,12 @@ def report(
         "conflicts": [history(each) for each in conflicts],
         "issues": [issue(each) for each in issues],
         "tables": {
-            name: {"received": t.received, "removed": t.removed, "problem": t.problem}
+            name: {
+                "received": t.received,
+                "removed": t.removed,
+                "problem": t.problem,
+                "unreadable": t.unreadable,
+            }
             for name, t in given.tables.items()
         },
         "failure": failure

@@ -55,6 +55,8 @@ def outcome(entry: HistoryEntry) -> str:
 
 def row_title(table: str, row_id: str, rows: Sequence[Row | None]) -> str:
     """Return what a person calls a row: its name where one is known, and its id."""
+    if not row_id:
+        return table  # an issue about many rows
     names = (_name(row) for row in rows if row is not None)
     name = next((each for each in names if each), None)
     return f"{table}({row_id})" if name is None else f"{table} “{name}” ({row_id})"
@@ -88,6 +90,8 @@ def _table_lines(report: SyncReport, kept: Mapping[str, int]) -> Iterator[str]:
     for name, table in changed.items():
         removed = f", {counted(table.removed, 'row')} removed" if table.removed else ""
         problem = f"; {one_line(table.problem)}" if table.problem else ""
+        if table.unreadable:
+            problem += f"; {counted(table.unreadable, 'row')} cannot be understood"
         here = f", {number(kept[name])} here now" if name in kept else ""
         yield f"{name}: {counted(table.received, 'row')} read{removed}{here}{problem}"
     if report.tables and not changed:
@@ -95,4 +99,4 @@ def _table_lines(report: SyncReport, kept: Mapping[str, int]) -> Iterator[str]:
 
 
 def _noteworthy(table: TableReport) -> bool:
-    return bool(table.received or table.removed or table.problem)
+    return bool(table.received or table.removed or table.problem or table.unreadable)

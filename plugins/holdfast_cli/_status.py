@@ -47,7 +47,7 @@ def _facts(status: ReplicaStatus) -> Iterator[tuple[str, str]]:
 
 def show_tables(status: ReplicaStatus) -> None:
     """Print a line per table, or a block where the screen is narrow."""
-    problems = any(table.problem for table in status.tables)
+    problems = any(table.problem or table.unreadable for table in status.tables)
     headings = ["Table", "Status", "Rows", "Waiting", "Last sync", *(["Problem"] * problems)]
     lines = [_line(table)[: len(headings)] for table in status.tables]
     records(headings, lines, right=("Rows", "Waiting"))
@@ -59,7 +59,14 @@ def _line(table: TableStatus) -> list[Text]:
     state = Text(_state(table), style=_STYLES[table.availability])
     last = in_local_time(table.last_sync) if table.last_sync else "never"
     counts = (Text(number(table.rows)), Text(number(table.pending)))
-    return [cell(title), state, *counts, Text(last), cell(table.problem)]
+    return [cell(title), state, *counts, Text(last), cell(_problem(table))]
+
+
+def _problem(table: TableStatus) -> str | None:
+    if not table.unreadable:
+        return table.problem
+    torn = f"{counted(table.unreadable, 'row')} cannot be understood"
+    return f"{torn}; {table.problem}" if table.problem else torn
 
 
 def _state(table: TableStatus) -> str:

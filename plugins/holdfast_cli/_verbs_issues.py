@@ -10,12 +10,12 @@ from cyclopts import App, Parameter
 
 import holdfast
 from holdfast.errors import IssueNotFound, UsageError
-from holdfast.status import HistoryEntry, Issue, Winner
+from holdfast.status import HistoryEntry, Issue, IssueKind, Winner
 from holdfast_cli import _json
 from holdfast_cli._compare import VERSIONS, comparison, ways_out
 from holdfast_cli._open import reading, writing
 from holdfast_cli._options import DEFAULT_PROFILE, JsonOption, ProfileOption
-from holdfast_cli._plain import say
+from holdfast_cli._plain import one_line, say
 from holdfast_cli._render import cell, in_local_time, records, show
 from holdfast_cli._report import outcome, row_title, short_title
 
@@ -34,7 +34,10 @@ async def list_issues(
     profile: ProfileOption = DEFAULT_PROFILE,
     json: JsonOption = False,
 ) -> None:
-    """List what needs your decision: refused changes, and conflicts left to you.
+    """List what needs your decision.
+
+    Changes that the server refused, conflicts left to you, so many rows that are to go that nobody
+    may have meant it, and rows that came and cannot be understood.
 
     :param history: also list the conflicts that were settled, by a policy or by you
     """
@@ -115,10 +118,18 @@ async def show_issue(
         if json:
             _json.emit(_json.entry(entry))
             return
-        columns = await comparison(replica, entry)
+        columns = [] if _about_no_versions(entry) else await comparison(replica, entry)
     show(_title(entry))
-    records(VERSIONS, columns)
+    if columns:
+        records(VERSIONS, columns)
+    if isinstance(entry, Issue) and entry.payload:
+        show(f"what the server sent: {one_line(entry.payload)}")
     show("\n".join(ways_out(entry)))
+
+
+def _about_no_versions(entry: Issue | HistoryEntry) -> bool:
+    """Tell whether an issue is about something else than the versions of one row."""
+    return isinstance(entry, Issue) and entry.kind not in (IssueKind.CONFLICT, IssueKind.REFUSED)
 
 
 async def _find(replica: holdfast.Replica, entry_id: str) -> Issue | HistoryEntry:
@@ -162,6 +173,25 @@ def _title(entry: Issue | HistoryEntry) -> str:
     return f"{title}\n{entry.kind.value} since {when}: {' '.join(entry.message.split())}{code}"
 
 
+async def allow(
+    issue_id: str,
+    /,
+    *,
+    profile: ProfileOption = DEFAULT_PROFILE,
+    json: JsonOption = False,
+) -> None:
+    """Let the rows of an issue about many go, this once.
+
+    Those that left the server go from here at once; those that you deleted go to the server with
+    the next sync. If more are to go by then, you are asked again.
+
+    :param issue_id: the id, as `holdfast issues` lists it
+    """
+    async with writing(profile) as replica, _told_if_settled(replica, issue_id):
+        await replica.allow(issue_id)
+    _tell("allow", issue_id, "these rows may go", json=json)
+
+
 async def retry(
     issue_id: str,
     /,
@@ -169,13 +199,13 @@ async def retry(
     profile: ProfileOption = DEFAULT_PROFILE,
     json: JsonOption = False,
 ) -> None:
-    """Send a refused change again with the next sync.
+    """With the next sync, send a refused change again, or have the server asked again.
 
     :param issue_id: the id, as `holdfast issues` lists it
     """
     async with writing(profile) as replica, _told_if_settled(replica, issue_id):
         await replica.retry(issue_id)
-    _tell("retry", issue_id, "it is sent again with the next sync", json=json)
+    _tell("retry", issue_id, "it is tried again with the next sync", json=json)
 
 
 async def discard(
@@ -185,7 +215,7 @@ async def discard(
     profile: ProfileOption = DEFAULT_PROFILE,
     json: JsonOption = False,
 ) -> None:
-    """Give up a change; the row becomes what the server has.
+    """Give up a change, or many deletions; the rows become what the server has.
 
     :param issue_id: the id, as `holdfast issues` lists it
     """
@@ -238,6 +268,7 @@ def _with_sub_verbs() -> App:
     app.default(list_issues)
     for function, name in (
         (show_issue, "show"),
+        (allow, "allow"),
         (retry, "retry"),
         (discard, "discard"),
         (take_mine, "take-mine"),

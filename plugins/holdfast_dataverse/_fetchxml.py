@@ -63,7 +63,7 @@ async def ids_of(session: Session, scope: Scope, condition: str, *, page_size: i
         visited.add(text)
         answer = await _ask(session, f"{scope.schema.wire['set']}?fetchXml={quote(text)}")
         require(answer, f"listing {scope.table}")
-        found.update(str(record[0]) for record in reader.page(answer.body).records)
+        found.update(str(record[0]) for record in reader.whole(answer.body).records)
         more = _more(answer)
         if not more.records:
             return found

@@ -1,14 +1,14 @@
 """Tracked reading: everything once, then what changed.
 
-Invariants: a page is yielded only after all of it was understood, and its checkpoint resumes right
-after it. The next page is on its way while the consumer stores the last one, and nothing is on its
-way any more when the generator is closed.
+Invariants: a page is yielded only after each of its rows was understood or put aside, and its
+checkpoint resumes right after it. The next page is on its way while the consumer stores the last
+one, and nothing is on its way any more when the generator is closed.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import msgspec
@@ -20,7 +20,8 @@ from holdfast.errors import (
     TransportError,
     UntrustedLink,
 )
-from holdfast.model import Page, Record, Scope
+from holdfast.model import Page, Record, Scope, Unreadable
+from holdfast.values import Cell
 from holdfast_dataverse._answers import NOT_TRACKED, Answer, failure
 from holdfast_dataverse._records import Reader, Rows, preferred_annotations, select
 from holdfast_dataverse._session import Request, Session
@@ -31,7 +32,7 @@ MOST_PAGES: Final = 100_000
 #: Ids of one delta kept to notice deletions of live rows; beyond it every deletion is looked up.
 _MOST_SEEN: Final = 200_000
 
-Fetch: TypeAlias = Callable[[Scope, Sequence[str]], Awaitable[list[Record]]]
+Fetch: TypeAlias = Callable[[Scope, Sequence[str]], Awaitable[list[Record | Unreadable]]]
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -192,6 +193,7 @@ class _Living:
         if len(self._seen) > _MOST_SEEN:
             self._seen, self._unsure = set(), True
         self._seen.update(rows.partial)
+        self._seen.update(torn.row_id for torn in rows.unreadable if torn.row_id is not None)
         unsure = self._unsure
         deletions = (row_id for row_id in rows.tombstones if unsure or row_id in self._seen)
         return [*rows.partial, *deletions]
@@ -199,12 +201,42 @@ class _Living:
 
 async def _page(step: _Step, scope: Scope, living: _Living, fetch: Fetch) -> Page:
     rows, checkpoint = step.rows, step.place.text()
-    if not step.delta:
-        return Page(rows.records, (), checkpoint, step.last)
-    doubtful = set(living.doubtful(rows))
+    doubtful = _torn_between_versions(rows.records)
+    tombstones: Sequence[str] = ()
+    if step.delta:
+        doubtful.update(living.doubtful(rows))
+        tombstones = rows.tombstones
     if not doubtful:
-        return Page(rows.records, rows.tombstones, checkpoint, step.last)
-    found = {str(record[0]): record for record in await fetch(scope, sorted(doubtful))}
+        return Page(rows.records, tombstones, checkpoint, step.last, rows.unreadable)
+    found, torn = _sorted_out(await fetch(scope, sorted(doubtful)), doubtful)
     kept = [record for record in rows.records if str(record[0]) not in doubtful]
-    gone = [row_id for row_id in rows.tombstones if row_id not in found]
-    return Page([*kept, *found.values()], gone, checkpoint, step.last)
+    heard = {*found, *(row.row_id for row in torn)}
+    gone = [row_id for row_id in tombstones if row_id not in heard]
+    unreadable = [*rows.unreadable, *torn]
+    return Page([*kept, *found.values()], gone, checkpoint, step.last, unreadable)
+
+
+def _torn_between_versions(records: Sequence[Record]) -> set[str]:
+    """Return the ids of rows that a page has twice and not alike: their order says nothing."""
+    versions: dict[Cell, Cell] = {}
+    return {
+        str(record[0])
+        for record in records
+        if versions.setdefault(record[0], record[-1]) != record[-1]
+    }
+
+
+def _sorted_out(
+    answer: Sequence[Record | Unreadable], asked: Iterable[str]
+) -> tuple[dict[str, Record], list[Unreadable]]:
+    """Return the rows that were looked up by id, and those that make no sense.
+
+    Where one does not even say which row it is, those that the answer is silent about may be it.
+    """
+    found = {str(row[0]): row for row in answer if not isinstance(row, Unreadable)}
+    torn = [row for row in answer if isinstance(row, Unreadable)]
+    known = {*found, *(row.row_id for row in torn)}
+    nameless = [row for row in torn if row.row_id is None]
+    silent = [row_id for row_id in asked if row_id not in known] if nameless else []
+    torn = [row for row in torn if row.row_id is not None]
+    return found, [*torn, *(replace(nameless[0], row_id=row_id) for row_id in silent)]

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from holdfast.errors import ProtocolError
-from holdfast.model import Record, Scope
+from holdfast.model import Record, Scope, Unreadable
 from holdfast.values import canonical_id
 from holdfast_dataverse._answers import Answer, json_object, require
 from holdfast_dataverse._batch import Item, Part, Replies, Reply, decode, encode
@@ -64,17 +64,18 @@ def _single(replies: Replies) -> Answer:
     return replies.answer
 
 
-async def fetch(session: Session, scope: Scope, ids: Sequence[str]) -> list[Record]:
+async def fetch(session: Session, scope: Scope, ids: Sequence[str]) -> list[Record | Unreadable]:
     """Return the rows with these ids; those that are not there are left out."""
     reader = Reader(scope)
     annotated = preferred_annotations(scope)
     headers = {"Accept": "application/json"} | ({"Prefer": annotated} if annotated else {})
     paths = [_of_ids(scope, chunk) for chunk in _chunks(ids, _IDS_A_PART)]
-    found: list[Record] = []
+    found: list[Record | Unreadable] = []
     for batch in _chunks(paths, _PARTS_A_BATCH):
         for answer in await read_all(session, batch, headers):
             require(answer, f"reading rows of {scope.table}")
-            found += reader.page(answer.body).records
+            rows = reader.page(answer.body)
+            found += [*rows.records, *rows.unreadable]
     return found
 
 
@@ -112,7 +113,7 @@ async def list_ids(
         visited.add(hash(link))
         answer = await session.send(Request(link, headers=headers))
         require(answer, f"listing {scope.table}")
-        page = reader.page(answer.body)
+        page = reader.whole(answer.body)
         ids.update(str(record[0]) for record in page.records)
         link = page.next_link
     for row_id in sorted(ids):

@@ -1,11 +1,11 @@
 """Rows of the server to records.
 
 Invariants: a cell has the form that ``holdfast.values`` gives its column type, whatever the server
-wrote; a page with a row that has no key or no version, or a value that does not fit its column, is
-refused whole.
+wrote; a row that has no key or no version, or a value that does not fit its column, comes aside and
+says why, without the value.
 
 Rows are decoded into a struct made for the scope, then turned column by column: a page of five
-thousand rows costs a few milliseconds.
+thousand rows costs a few milliseconds. Only a page that cannot be read so is taken row by row.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 
 from holdfast.errors import ProtocolError
-from holdfast.model import Record, Scope
+from holdfast.model import Record, Scope, Unreadable
 from holdfast.schema import Column, ColumnType, DateBehavior
 from holdfast.values import canonical_id, choices_cell, parse_datetime_cell
+from holdfast_dataverse._slices import named, sliced
 
 ETAG: Final = "@odata.etag"
 LOOKUP_TABLE: Final = "Microsoft.Dynamics.CRM.lookuplogicalname"
@@ -36,6 +37,8 @@ _INSTANT: Final = re.compile(_DAY + r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ\Z")
 _CHOICES: Final = re.compile(r"-?\d+\Z")
 #: Far beyond what a decimal or money column holds.
 _LONGEST_DECIMAL: Final = 40
+#: How much is handed on of a row that makes no sense, in bytes.
+_LONGEST_PAYLOAD: Final = 8192
 
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Cells: TypeAlias = Sequence[Any]  # Any: cells as decoded, checked by their type
@@ -115,6 +118,15 @@ class Rows:
     delta_link: str | None
     #: The ids of rows that came without all of their columns; they are not among the records.
     partial: list[str] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+
+class _Refusal(ProtocolError):
+    """Raised when an answer, or a row of it, makes no sense; ``reason`` has no values."""
+
+    def __init__(self, table: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"an answer about {table} makes no sense ({reason:.200})")
 
 
 class Reader:
@@ -128,7 +140,7 @@ class Reader:
         self._key = schema.primary_id
         self._properties = [name for column in columns for name in _properties(column, scope)]
         self._pointers = _pointers(scope)
-        self._checks = [check for column in columns for check in _field_checks(column)]
+        self._checks = [(column, check) for column in columns for check in _field_checks(column)]
         row_type, self._at = _row_type(self._properties, columns)
         self._row = msgspec.json.Decoder(row_type)
         self._page = msgspec.json.Decoder(_page_type(row_type))
@@ -136,20 +148,57 @@ class Reader:
         self._changes = msgspec.json.Decoder(_page_type(strict))
 
     def page(self, body: bytes) -> Rows:
-        """Decode a page; what a row leaves out is null.
+        """Decode a page; what a row leaves out is null, and a row that makes no sense comes aside.
 
-        :raises ProtocolError: it makes no sense; nothing of it may be used
+        :raises ProtocolError: it makes no sense as a whole; nothing of it may be used
         """
         return self._understood(body, self._page)
 
     def changes(self, body: bytes) -> Rows:
         """Decode a page of changes; a row that leaves a column out is partial, and not read.
 
-        :raises ProtocolError: it makes no sense; nothing of it may be used
+        :raises ProtocolError: it makes no sense as a whole; nothing of it may be used
         """
         return self._understood(body, self._changes)
 
+    def whole(self, body: bytes) -> Rows:
+        """Decode a page all of which must make sense.
+
+        :raises ProtocolError: it does not; nothing of it may be used
+        """
+        return self._whole(body, self._page)
+
     def _understood(self, body: bytes, decoder: Any) -> Rows:  # Any: a type made at run time
+        try:
+            return self._whole(body, decoder)
+        except _Refusal:
+            return self._row_by_row(body, decoder)
+
+    def _row_by_row(self, body: bytes, decoder: Any) -> Rows:  # Any: as above
+        """Decode a page that has rows which make no sense: each row as a page of its own."""
+        try:
+            page, rows = sliced(body)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise self._refusal(str(error)) from error
+        self._refuse_twins(body, {"@odata.nextLink": 1, "@odata.deltaLink": 1})
+        understood = Rows([], [], page.next_link, page.delta_link)
+        for row in rows:
+            try:
+                one = self._whole(b'{"value":[%b]}' % row, decoder)
+            except _Refusal as refusal:
+                understood.unreadable.append(self._aside(row, refusal.reason))
+            else:
+                understood.records.extend(one.records)
+                understood.tombstones.extend(one.tombstones)
+                understood.partial.extend(one.partial)
+        return understood
+
+    def _aside(self, row: bytes, reason: str) -> Unreadable:
+        """Return what can be said of a row that makes no sense."""
+        row_id = named(row, "id" if b"/$deletedEntity" in row else self._key)
+        return Unreadable(row_id, reason, row[:_LONGEST_PAYLOAD].decode("utf-8", "replace"))
+
+    def _whole(self, body: bytes, decoder: Any) -> Rows:  # Any: as above
         page = self._decode(decoder, body)
         rows = [msgspec.structs.astuple(row) for row in page.value]
         live = [row for row in rows if not _is_tombstone(row)]
@@ -174,7 +223,7 @@ class Reader:
         try:
             return decoder.decode(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise self._refusal(str(error)) from error
+            raise self._refusal(str(error).replace("$.value[0]", "$")) from error
 
     def _refuse_twins(self, body: bytes, most: Mapping[str, int]) -> None:
         """Refuse members that a JSON object has twice, where holdfast relies on them.
@@ -206,51 +255,35 @@ class Reader:
         by_property = list(zip(*rows, strict=True))
         nothing = (None,) * len(rows)
         columns: list[Cells] = []
-        for place, check in zip(self._at, self._checks, strict=True):
+        for place, (column, check) in zip(self._at, self._checks, strict=True):
             cells = nothing if place is None else by_property[place]
-            columns.append(self._checked(check, cells, rows))
-        for pointer, table in self._pointers:
-            self._refuse_homeless(columns[pointer], columns[table])
-        columns.append(self._checked(_versions, by_property[_ETAG], rows))
+            columns.append(self._checked(check, cells, f"{column.name} is no {column.type.value}"))
+        for column, pointer, table in self._pointers:
+            if any(
+                p is not None and columns[table][n] is None for n, p in enumerate(columns[pointer])
+            ):
+                raise self._refusal(f"it does not say which table {column.name} points to")
+        columns.append(self._checked(_versions, by_property[_ETAG], "its version is garbled"))
         return list(zip(*columns, strict=True))
 
     def _refuse_incomplete(self, rows: list[tuple[Any, ...]]) -> None:
         key = self._at[0]
         assert key is not None
-        for number, row in enumerate(rows, start=1):
-            if row[key] is None:
-                raise self._refusal(f"row {number} has no {self._key}")
-            if row[_ETAG] is None:
-                raise self._refusal(f"row {row[key]} has no version")
+        if any(row[key] is None for row in rows):
+            raise self._refusal(f"a row has no {self._key}")
+        if any(row[_ETAG] is None for row in rows):
+            raise self._refusal("a row has no version")
 
-    def _refuse_homeless(self, pointers: Cells, tables: Cells) -> None:
-        for pointer, table in zip(pointers, tables, strict=True):
-            if pointer is not None and table is None:
-                raise self._refusal(f"it does not say which table {pointer!s:.40} belongs to")
-
-    def _checked(self, check: Check | None, cells: Cells, rows: list[tuple[Any, ...]]) -> Cells:
+    def _checked(self, check: Check | None, cells: Cells, reason: str) -> Cells:
         if check is None:
             return cells
         try:
             return check(cells)
-        except ValueError as error:
-            raise self._refusal(self._culprit(check, cells, rows, error)) from None
+        except ValueError:  # its text has the value
+            raise self._refusal(reason) from None
 
-    def _culprit(
-        self, check: Check, cells: Cells, rows: list[tuple[Any, ...]], error: ValueError
-    ) -> str:
-        """Find the row that a page failed on."""
-        key = self._at[0]
-        assert key is not None
-        for cell, row in zip(cells, rows, strict=True):
-            try:
-                check((cell,))
-            except ValueError as found:
-                return f"row {row[key]!s:.40}: {found}"
-        return str(error)
-
-    def _refusal(self, reason: str) -> ProtocolError:
-        return ProtocolError(f"an answer about {self._table} makes no sense ({reason:.200})")
+    def _refusal(self, reason: str) -> _Refusal:
+        return _Refusal(self._table, reason)
 
 
 #: Where the members that every row may have stand in its struct.
@@ -262,11 +295,11 @@ def _is_tombstone(row: Cells) -> bool:
     return context is not None and context.endswith("/$deletedEntity")
 
 
-def _pointers(scope: Scope) -> list[tuple[int, int]]:
-    """Return the positions of the lookups with several targets, and of their tables."""
+def _pointers(scope: Scope) -> list[tuple[Column, int, int]]:
+    """Return the lookups with several targets, their positions and those of their tables."""
     at = scope.schema.positions
     columns = scope.schema.columns
-    return [(at[c.name], at[c.table_field]) for c in columns if c.table_field]
+    return [(c, at[c.name], at[c.table_field]) for c in columns if c.table_field]
 
 
 def _row_type(

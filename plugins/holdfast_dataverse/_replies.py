@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from holdfast.errors import ProtocolError, TransportError
-from holdfast.model import Op, OpKind, Outcome, Record, Unit, Unknown
+from holdfast.model import Op, OpKind, Outcome, Record, Unit, Unknown, Unreadable
 from holdfast_dataverse._answers import Answer, complaint
 from holdfast_dataverse._batch import Replies, Reply, replies_in
 from holdfast_dataverse._bodies import holds
@@ -59,7 +59,15 @@ class _Failed:
 
 _Case: TypeAlias = _Single | _Failed
 #: Rows by table and id; a table that could not be read is missing.
-_Found: TypeAlias = Mapping[str, Mapping[str, Record]]
+_Found: TypeAlias = Mapping[str, "_Rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a table that were read; ``torn`` has the ids of those that make no sense."""
+
+    records: Mapping[str, Record]
+    torn: frozenset[str]
 
 
 def said(answer: Answer) -> Said:
@@ -135,14 +143,18 @@ class Understanding:
 
     async def _look(self, ops: Sequence[Op]) -> _Found:
         """Read the rows of some ops, a table at a time."""
-        found: dict[str, Mapping[str, Record]] = {}
+        found: dict[str, _Rows] = {}
         for table in dict.fromkeys(op.table for op in ops):
             ids = [op.row_id for op in ops if op.table == table]
             try:
                 rows = await fetch(self._session, self._scopes[table], ids)
             except TransportError:
                 continue  # the outcomes of these ops say that it failed
-            found[table] = {str(row[0]): row for row in rows}
+            torn = [row.row_id for row in rows if isinstance(row, Unreadable)]
+            silent = [*ids] if None in torn else []  # it may be any of those
+            records = {str(row[0]): row for row in rows if not isinstance(row, Unreadable)}
+            unread = {i for i in (*torn, *silent) if i is not None and i not in records}
+            found[table] = _Rows(records, frozenset(unread))
         return found
 
     def _settled(self, case: _Case, found: _Found) -> list[Outcome]:
@@ -151,16 +163,20 @@ class Understanding:
         if not isinstance(case.verdict, Look):
             return [case.verdict]
         rows = found.get(case.op.table)
-        if rows is None:
+        if rows is None or case.op.row_id in rows.torn:
             return [unread(case.op, case.verdict, "the row could not be read back")]
-        row = rows.get(case.op.row_id)
+        row = rows.records.get(case.op.row_id)
         return [settle(case.op, case.verdict, row, holds=self._holds(case.op, row))]
 
     def _settled_unit(self, case: _Failed, found: _Found) -> list[Outcome]:
-        if any(op.table not in found for op in case.ops):
+        if any(op.table not in found or op.row_id in found[op.table].torn for op in case.ops):
             turned_down = Look(Doubt.MOVED)
             return [unread(op, turned_down, "the rows could not be read back") for op in case.ops]
-        rows = {op.row_id: row for op in case.ops if (row := found[op.table].get(op.row_id))}
+        rows = {
+            op.row_id: row
+            for op in case.ops
+            if (row := found[op.table].records.get(op.row_id)) is not None
+        }
         holding = {op.id for op in case.ops if self._holds(op, rows.get(op.row_id))}
         return settle_unit(case.ops, case.said, rows, holding)
 

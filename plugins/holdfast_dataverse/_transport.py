@@ -19,6 +19,7 @@ from holdfast.model import (
     Record,
     Scope,
     Unit,
+    Unreadable,
     View,
 )
 from holdfast.schema import TableSchema, is_identifier
@@ -119,7 +120,7 @@ class DataverseTransport(Transport):
     async def pull(self, scope: Scope, checkpoint: str | None) -> AsyncIterator[Page]:
         """Yield what changed since the checkpoint; from None, everything."""
 
-        async def fetch(wanted: Scope, ids: Sequence[str]) -> list[Record]:
+        async def fetch(wanted: Scope, ids: Sequence[str]) -> list[Record | Unreadable]:
             return await _reading.fetch(self._session, wanted, ids)
 
         pages = pull(
@@ -148,7 +149,7 @@ class DataverseTransport(Transport):
             async for outcome in outcomes:
                 yield outcome
 
-    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
+    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record | Unreadable]:
         """Return the rows with these ids; those that are not there are left out."""
         return await _reading.fetch(self._session, scope, ids)
 

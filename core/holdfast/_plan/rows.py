@@ -8,10 +8,10 @@ them. Every transition keeps this; writing the difference of two states is the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from holdfast._tables import Image, Place
+from holdfast._tables import GONE, Image, Place
 from holdfast.model import Op, OpKind, OpState, Record
 from holdfast.schema import Column, ColumnType, Fill, TableSchema
 from holdfast.values import Cell, Change, Reference, from_cells, to_cells
@@ -46,6 +46,11 @@ class RowState:
     def dirty(self) -> bool:
         """Whether there are unsettled ops."""
         return bool(self.ops)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is noted that the server no longer has the row."""
+        return self.rules < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +124,21 @@ def edit(state: RowState, op: Op, author: Author) -> RowState:
 
 def seen(state: RowState, image: Image | None, generation: int) -> RowState:
     """Take note of the server's row, None when it is gone; a dirty row keeps the user's values."""
+    state = _alive(state) if image is not None else state
     if not state.dirty:
         return _clean(replace(state, base=image, remote=image, moved=False, generation=generation))
     moved = not _same_version(state.base, image)
     return replace(state, remote=image, moved=moved, generation=generation)
+
+
+def gone(state: RowState, generation: int) -> RowState:
+    """Note that the server no longer has a clean row, which stays as it is until it may go."""
+    return replace(state, rules=GONE, generation=generation)
+
+
+def torn(state: RowState, generation: int) -> RowState:
+    """Note that the server has the row, in a form that makes no sense: what is here stays."""
+    return replace(state, generation=generation)
 
 
 def applied(state: RowState, op: Op, image: Image | None, author: Author) -> RowState:
@@ -131,6 +147,7 @@ def applied(state: RowState, op: Op, image: Image | None, author: Author) -> Row
     Where the server took it but has no row to show, what stays on top has nothing to lie on: that
     is a conflict with a row that is gone.
     """
+    state = _alive(state) if image is not None else state
     rest = tuple(other for other in state.ops if other.id != op.id)
     settled = (*state.settled, (op, Place.APPLIED))
     if rest and image is None and op.kind is not OpKind.DELETE:
@@ -141,6 +158,7 @@ def applied(state: RowState, op: Op, image: Image | None, author: Author) -> Row
 
 def conflicted(state: RowState, op: Op, image: Image | None) -> RowState:
     """Note that the server's row is not the one that the op was made on."""
+    state = _alive(state) if image is not None else state
     return replace(_restated(state, op.id, OpState.PENDING), remote=image, moved=True)
 
 
@@ -168,6 +186,17 @@ def voided(state: RowState) -> RowState:
 def released(state: RowState, op_ids: Sequence[str]) -> RowState:
     """Let ops be sent again; what they are held for was the end of their last sending."""
     ops = tuple(_unsent(op) if op.id in op_ids else op for op in state.ops)
+    return replace(state, ops=ops)
+
+
+def allowed(state: RowState, op_ids: Collection[str]) -> RowState:
+    """Let held ops go, and remember that a person said so."""
+    ops = tuple(
+        replace(op, state=OpState.PENDING, allowed=True)
+        if op.id in op_ids and op.state is OpState.HELD
+        else op
+        for op in state.ops
+    )
     return replace(state, ops=ops)
 
 
@@ -262,6 +291,11 @@ def _carried(state: RowState, first: Op) -> RowState:
 def _settle_all(state: RowState, place: Place) -> RowState:
     gone = tuple((op, place) for op in state.ops)
     return replace(state, ops=(), settled=(*state.settled, *gone))
+
+
+def _alive(state: RowState) -> RowState:
+    """Forget that the row was gone; which rules admit it is for others to say."""
+    return replace(state, rules=max(state.rules, 0))
 
 
 def _clean(state: RowState) -> RowState:

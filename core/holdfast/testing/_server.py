@@ -30,6 +30,7 @@ from holdfast.model import (
     Row,
     Scope,
     Unit,
+    Unreadable,
     View,
 )
 from holdfast.schema import ColumnType, Fill, TableSchema
@@ -125,6 +126,8 @@ class MemoryServer:
         #: What it says of users besides their ids.
         self.callers: dict[str, Caller] = {}
         self.views: list[View] = []
+        #: Rows that make no sense, by id, and what a transport makes of each.
+        self.garbled: dict[str, Unreadable] = {}
         self._tables = {schema.name: _Table(schema) for schema in tables}
         self._sequence = 0
         self._epoch = 0
@@ -249,10 +252,14 @@ class MemoryServer:
         """Return the ids of all rows, ascending."""
         return sorted(self._tables[table].rows)
 
-    def records(self, scope: Scope, ids: Iterable[str]) -> list[Record]:
+    def records(self, scope: Scope, ids: Iterable[str]) -> list[Record | Unreadable]:
         """Return the records of those rows that there are."""
         rows = self._tables[scope.table].rows
-        return [self._record(scope, rows[row_id]) for row_id in ids if row_id in rows]
+        return [
+            self.garbled.get(row_id) or self._record(scope, rows[row_id])
+            for row_id in ids
+            if row_id in rows
+        ]
 
     def page(self, scope: Scope, checkpoint: str | None) -> Page:
         """Return the next page: by id for a first pull, else changed rows and then tombstones.
@@ -372,7 +379,7 @@ class MemoryServer:
             else replace(position, after=taken[-1])
         )
         checkpoint = self._checkpoint(scope.table, follows)
-        return Page(self.records(scope, taken), (), checkpoint, last)
+        return self._page(scope, taken, (), checkpoint, last=last)
 
     def _delta_page(self, scope: Scope, position: Position) -> Page:
         waiting = [
@@ -387,12 +394,21 @@ class MemoryServer:
             if last
             else replace(position, after=taken[-1].marker)
         )
-        return Page(
-            self.records(scope, [change.row_id for change in taken if not change.gone]),
+        return self._page(
+            scope,
+            [change.row_id for change in taken if not change.gone],
             tuple(change.row_id for change in taken if change.gone),
             self._checkpoint(scope.table, follows),
-            last,
+            last=last,
         )
+
+    def _page(
+        self, scope: Scope, ids: Iterable[str], gone: Sequence[str], checkpoint: str, *, last: bool
+    ) -> Page:
+        found = self.records(scope, ids)
+        torn = [row for row in found if isinstance(row, Unreadable)]
+        records = [row for row in found if not isinstance(row, Unreadable)]
+        return Page(records, gone, checkpoint, last, torn)
 
     def _changed(self, table: str, position: Position) -> Iterator[Changed]:
         home = self._tables[table]
@@ -408,11 +424,15 @@ class MemoryServer:
             return refusal
         home, scope = self._tables[op.table], scopes[op.table]
         verdict = _judge(op, home.rows.get(op.row_id), home.schema)
+        if verdict is _Verdict.DO:
+            self.garbled.pop(op.row_id, None)  # what is written anew makes sense again
         if verdict is _Verdict.DO and op.kind is OpKind.DELETE:
             self._remove(op.table, op.row_id, _Author(user, op.id))
         elif verdict is _Verdict.DO:
             self._store(op.table, op.row_id, op.changes, _Author(user, op.id))
         record = next(iter(self.records(scope, [op.row_id])), None)
+        if isinstance(record, Unreadable):
+            return NotApplied(op.id, "the server's row cannot be understood")
         outcome = Conflicted if verdict is _Verdict.CONFLICT else Applied
         return outcome(op.id, record)
 

@@ -20,6 +20,7 @@ from holdfast.model import (
     Scope,
     Unit,
     Unknown,
+    Unreadable,
     View,
 )
 from holdfast.schema import TableSchema
@@ -105,7 +106,7 @@ class MemoryTransport(Transport):
             for outcome in await self._push(unit, scopes):
                 yield outcome
 
-    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
+    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record | Unreadable]:
         """Return the rows with these ids."""
         return await self._ask("fetch", lambda: self._server.records(scope, ids))
 

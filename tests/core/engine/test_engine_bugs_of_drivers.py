@@ -18,7 +18,7 @@ from holdfast.contracts import Change, Context, Storage, Transport
 from holdfast.errors import CheckpointExpired, PluginError
 from holdfast.model import OpState, Outcome, Page, Scope, Unit
 from holdfast.plugins import Plugins
-from holdfast.status import SyncReport
+from holdfast.status import SyncReport, TableReport
 from holdfast.testing import MemoryServer, MemoryStorage, MemoryTransport
 from support.world import ACCOUNT, CONTACT, World, names
 
@@ -329,7 +329,7 @@ async def test_noting_what_is_wrong_with_a_table_takes_back_nothing_noted_meanwh
 
         monkeypatch.setattr(store, "scope_states", slow)
         download = Download(engine, SyncReport(), replica._describe)
-        await download._note_problem("contact", "may not be read")
+        await download._note_problem("contact", TableReport(problem="may not be read"))
         for task in meanwhile:
             await task
         state = (await states())["contact"]

@@ -13,7 +13,7 @@ import holdfast
 from holdfast.errors import ProfileError
 from holdfast.model import Caller, View
 from holdfast.schema import Column, ColumnType, Relationship
-from holdfast.status import Availability
+from holdfast.status import Availability, Cause, IssueKind
 from holdfast.testing import MemoryServer
 from holdfast_odata import ODataLanguage, ODataSettings
 from support.world import ACCOUNT, CONTACT, World, names
@@ -192,6 +192,43 @@ async def test_an_empty_list_is_asked_for_again(
         assert report.tables["account"].removed == 0
         assert len(await names(replica)) == 4
         assert server.requests.count("list_ids") == 4, "asked twice"
+
+
+async def test_an_empty_list_is_asked_for_again_though_no_row_seems_to_belong(
+    world: World, server: Server
+) -> None:
+    """However few would go: a list that empties a table needs a second one that says the same."""
+    server.create("account", {"name": "A", **at(0)})
+    keeping(world, filter={"odata": TODAY})
+    async with world.replica() as replica:
+        await replica.download()
+        spoiled: Iterator[list[str]] = iter([[]])
+        server.spoil = lambda ids: next(spoiled, ids)
+        report = await replica.sync()
+        assert report.tables["account"].removed == 0
+        assert await names(replica) == ["A"]
+
+
+async def test_a_list_that_would_take_many_rows_is_asked_about(
+    world: World, server: Server
+) -> None:
+    for number in range(60):
+        server.create("account", {"name": f"A{number}", **at(0)})
+    keeping(world, filter={"odata": TODAY})
+    async with world.replica() as replica:
+        await replica.download()
+        server.spoil = lambda ids: ids[:5]
+        for _ in range(2):
+            await replica.sync()
+        (issue,) = await replica.issues()
+        assert issue.kind is IssueKind.REMOVAL
+        assert issue.extent is not None
+        assert issue.extent.causes == {Cause.DELETED: 0, Cause.UNLISTED: 55}
+        assert await replica.table("account").count() == 60
+        server.spoil = lambda ids: ids
+        assert (await replica.sync()).complete, "it lists them again"
+        assert await replica.issues() == []
+        assert await replica.table("account").count() == 60
 
 
 async def test_what_the_server_says_twice_is_true(

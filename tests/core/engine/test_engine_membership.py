@@ -14,6 +14,7 @@ from holdfast.model import (
     Defer,
     Record,
     Scope,
+    Unreadable,
 )
 from holdfast.schema import Column, ColumnType, Relationship, TableSchema
 from holdfast.testing import MemoryServer
@@ -217,7 +218,7 @@ async def test_rows_that_a_fetch_returns_unasked_are_left_alone(
             async for page in pull(scope, checkpoint):
                 yield replace(page, records=()) if checkpoint is None else page
 
-        async def generous(scope: Scope, ids: Sequence[str]) -> list[Record]:
+        async def generous(scope: Scope, ids: Sequence[str]) -> Sequence[Record | Unreadable]:
             return await fetch(scope, accounts)
 
         monkeypatch.setattr(replica._engine.transport, "pull", shrunken)

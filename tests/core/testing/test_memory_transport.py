@@ -22,6 +22,7 @@ from holdfast.model import (
     Scope,
     Unit,
     Unknown,
+    Unreadable,
 )
 from holdfast.schema import Column, ColumnType, DateBehavior, TableSchema
 from holdfast.testing import MemoryServer, MemoryTransport, TransportContract, TransportHarness
@@ -89,6 +90,11 @@ class MemoryHarness(TransportHarness):
 
     async def server_delete(self, row_id: str) -> None:
         self.server.delete("account", row_id)
+
+    async def server_garble(self, row_id: str) -> bool:
+        self.server.garbled[row_id] = Unreadable(row_id, "it is not what it was", "{}")
+        self.server.update("account", row_id, {})
+        return True
 
     async def server_get(self, row_id: str) -> dict[str, object] | None:
         row = self.server.get("account", row_id)
@@ -195,8 +201,10 @@ async def test_names_of_looked_up_rows_come_when_they_are_asked_for(
     place = ACCOUNT.positions["_holdfast_parent_name"]
     for names, wanted in ((frozenset[str](), None), (frozenset({"parent"}), "Parent")):
         [record] = await transport.fetch(Scope(ACCOUNT, names), [child])
+        assert not isinstance(record, Unreadable)
         assert record[place] == wanted
     [record] = await transport.fetch(Scope(ACCOUNT, frozenset({"parent"})), [gone])
+    assert not isinstance(record, Unreadable)
     assert record[place] is None
 
 

@@ -16,9 +16,20 @@ import pytest
 import holdfast.testing
 from holdfast._system import system_environment
 from holdfast.contracts import Change, Context, Key, OpenMode, Order, Put, Query, Storage, Transport
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, ProtocolError
 from holdfast.filters import EVERYTHING, Expression
-from holdfast.model import Applied, Op, OpKind, Outcome, Page, Record, Refused, Scope, Unit
+from holdfast.model import (
+    Applied,
+    Op,
+    OpKind,
+    Outcome,
+    Page,
+    Record,
+    Refused,
+    Scope,
+    Unit,
+    Unreadable,
+)
 from holdfast.schema import Column, ColumnType, Fill, Kind, TableSchema
 from holdfast.testing import (
     MemoryDisk,
@@ -241,11 +252,25 @@ class NeverForgetsACheckpoint(MemoryServer):
 
 
 class SendsFloats(MemoryServer):
-    def records(self, scope: Scope, ids: Any) -> list[Record]:
+    def records(self, scope: Scope, ids: Any) -> list[Any]:
         def float_of(cell: Any) -> Any:
             return float(cell) if isinstance(cell, Decimal) else cell
 
-        return [tuple(map(float_of, record)) for record in super().records(scope, ids)]
+        found: list[Any] = super().records(scope, ids)
+        return [tuple(map(float_of, record)) for record in found]
+
+
+class LeavesOutWhatMakesNoSense(MemoryServer):
+    def records(self, scope: Scope, ids: Any) -> list[Record | Unreadable]:
+        return [row for row in super().records(scope, ids) if not isinstance(row, Unreadable)]
+
+
+class RefusesAPageForOneRow(MemoryServer):
+    def page(self, scope: Scope, checkpoint: str | None) -> Page:
+        page = super().page(scope, checkpoint)
+        if page.unreadable:
+            raise ProtocolError("a row makes no sense")
+        return page
 
 
 class ListsIdsAsTheyCame(MemoryServer):
@@ -279,6 +304,11 @@ class Harness(TransportHarness):
     async def server_delete(self, row_id: str) -> None:
         self.server.delete("thing", row_id)
 
+    async def server_garble(self, row_id: str) -> bool:
+        self.server.garbled[row_id] = Unreadable(row_id, "it is not what it was", "{}")
+        self.server.update("thing", row_id, {})
+        return True
+
     async def server_get(self, row_id: str) -> Mapping[str, object] | None:
         return self.server.get("thing", row_id)
 
@@ -291,6 +321,9 @@ class Harness(TransportHarness):
 
 way = TransportContract()
 SERVERS: list[tuple[type[MemoryServer], Callable[[TransportHarness], Awaitable[None]]]] = [
+    (LeavesOutWhatMakesNoSense, way.test_a_row_that_makes_no_sense_comes_aside),
+    (LeavesOutWhatMakesNoSense, way.test_a_row_that_makes_no_sense_is_not_one_that_is_not_there),
+    (RefusesAPageForOneRow, way.test_a_row_that_makes_no_sense_comes_aside),
     (IgnoresVersions, way.test_an_update_on_a_stale_version_is_a_conflict),
     (KnowsNoRetries, way.test_a_create_whose_reply_was_lost_is_recognised),
     (KnowsNoRetries, way.test_an_update_whose_reply_was_lost_is_recognised),
@@ -319,7 +352,7 @@ async def test_the_suite_finds_the_bug_of_a_transport(
     server: type[MemoryServer], check: Callable[[TransportHarness], Awaitable[None]]
 ) -> None:
     await check(Harness(MemoryServer))
-    with pytest.raises((AssertionError, pytest.fail.Exception)):
+    with pytest.raises((AssertionError, pytest.fail.Exception, ProtocolError)):
         await check(Harness(server))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast import profile as profiles
+from holdfast.model import Unreadable
 from support.cli_command import Cli
 
 
@@ -142,7 +143,8 @@ def test_download_in_json_is_one_document(cli: Cli) -> None:
     cli.server.create("account", {"name": "One"})
     document = cli("download", "--json").json
     assert document["complete"]
-    assert document["tables"]["account"] == {"received": 1, "removed": 0, "problem": None}
+    came = {"received": 1, "removed": 0, "problem": None, "unreadable": 0}
+    assert document["tables"]["account"] == came
     assert document["failure"] is None
 
 
@@ -381,3 +383,92 @@ def test_a_day_in_the_field_on_a_file(cli: Cli) -> None:
     assert row is not None
     assert str(row["revenue"]) == "0.1"
     assert cli("status", "--json").json["synced"]
+
+
+# --- many rows, torn rows -----------------------------------------------------------------------
+
+
+def _emptied(cli: Cli) -> str:
+    """Let more rows go on the server than go here unasked; return the issue about it."""
+    cli.profile(account="removal_limit = { rows = 1, percent = 0 }")
+    for row_id in list(cli.server.ids("account"))[:2]:
+        cli.server.delete("account", row_id)
+    outcome = cli("sync", "--json")
+    assert outcome.code == 3
+    (issue,) = outcome.json["issues"]
+    assert issue["extent"] == {
+        "rows": 2,
+        "of": 4,
+        "causes": {"deleted on the server": 2, "left the filter": 0},
+    }
+    return str(issue["id"])
+
+
+def test_many_rows_that_are_to_go_are_told_and_allowed(downloaded: Cli) -> None:
+    issue_id = _emptied(downloaded)
+    again = downloaded("sync")
+    assert again.code == 3
+    assert "account: 0 rows read, 4 here now; 2 of the 4 rows here would go" in again.out
+    assert "all work has arrived" not in again.out
+    listed = downloaded("issues").out
+    assert "mass removal" in listed
+    assert "2 of the 4 rows here would go (2 deleted on the server)" in listed
+    shown = downloaded("issues", "show", issue_id).out
+    assert shown.startswith("account\n")
+    assert f"holdfast issues allow {issue_id}" in shown
+    assert f"holdfast issues retry {issue_id}" in shown
+    assert "Yours (mine)" not in shown
+    status = downloaded("status").out
+    assert "available, with a warning" in status
+    assert "1 issue for you to decide: run `holdfast issues`" in status
+    outcome = downloaded("issues", "allow", issue_id)
+    assert outcome.code == 0
+    assert "these rows may go" in outcome.out
+    assert len(downloaded("query", "account", "--json").json["rows"]) == 2
+    assert downloaded("issues", "allow", issue_id).code == 2
+
+
+def test_many_rows_that_are_to_go_can_be_asked_about_again(downloaded: Cli) -> None:
+    issue_id = _emptied(downloaded)
+    assert downloaded("issues", "discard", issue_id).code == 2
+    assert "allow it or retry" in downloaded("issues", "take-mine", issue_id).err
+    document = downloaded("issues", "retry", issue_id, "--json").json
+    assert document == {"id": issue_id, "done": "retry"}
+    assert downloaded("sync").code == 3
+    assert downloaded("issues", "--json").json["issues"][0]["id"] != issue_id
+
+
+def test_many_deletions_are_told_and_given_up(downloaded: Cli) -> None:
+    downloaded.profile(account="delete_limit = { rows = 1, percent = 0 }")
+    rows = list(downloaded.server.ids("account"))
+    for row_id in rows[:2]:
+        assert downloaded("delete", "account", row_id).code == 0
+    assert downloaded("sync").code == 3
+    (issue,) = downloaded("issues", "--json").json["issues"]
+    assert (issue["kind"], issue["extent"]["rows"], len(issue["ops"])) == ("mass deletion", 2, 2)
+    shown = downloaded("issues", "show", issue["id"]).out
+    assert f"holdfast issues allow {issue['id']}" in shown
+    assert downloaded("issues", "discard", issue["id"]).code == 0
+    assert downloaded("sync").code == 0
+    assert len(downloaded.server.ids("account")) == len(rows)
+
+
+def test_a_torn_row_is_told_with_what_was_sent(downloaded: Cli) -> None:
+    row_id = downloaded.server.ids("account")[0]
+    sent = '{"name": "\x1b[31mred", "revenue": "many"}'
+    downloaded.server.garbled[row_id] = Unreadable(row_id, "revenue is no money", sent)
+    downloaded.server.update("account", row_id, {})
+    outcome = downloaded("sync")
+    assert outcome.code == 3
+    assert "account: 0 rows read, 4 here now; 1 row cannot be understood" in outcome.out
+    (issue,) = downloaded("issues", "--json").json["issues"]
+    assert issue["payload"] == sent
+    shown = downloaded("issues", "show", issue["id"]).out
+    assert "revenue is no money" in shown
+    assert 'what the server sent: {"name": "red", "revenue": "many"}' in shown
+    assert f"holdfast issues retry {issue['id']}" in shown
+    assert "1 row cannot be understood" in downloaded("status").out
+    assert downloaded("status", "--json").json["tables"][0]["unreadable"] == 1
+    downloaded.server.garbled.clear()
+    assert "tried again with the next sync" in downloaded("issues", "retry", issue["id"]).out
+    assert downloaded("sync").code == 0

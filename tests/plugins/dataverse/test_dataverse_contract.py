@@ -21,6 +21,7 @@ class EmulatorHarness(TransportHarness):
 
     table = "account"
     page_size = 3
+    garbled = "numberofemployees"
 
     def __init__(self, server: EmulatorServer, dataverse: Dataverse) -> None:
         self.server = server
@@ -69,6 +70,17 @@ class EmulatorHarness(TransportHarness):
     async def server_delete(self, row_id: str) -> None:
         self.dataverse.delete(self.user, self.table, row_id)
 
+    async def server_garble(self, row_id: str) -> bool:
+        """Let the database hold what its column cannot."""
+        name = self.garbled
+        self.dataverse.update(self.user, self.table, row_id, {name: None})
+        row = self.dataverse.find(self.table, row_id)
+        assert row is not None
+        cells = list(row.cells)
+        cells[row.definition.positions[name]] = "not what it was"
+        self.dataverse._store.put(self.table, row_id, row.version, tuple(cells))
+        return True
+
     async def server_get(self, row_id: str) -> Mapping[str, object] | None:
         row = self.dataverse.find(self.table, row_id)
         if row is None:
@@ -96,6 +108,7 @@ class ContactHarness(EmulatorHarness):
     """A table with a date, and with lookups of one target and of several."""
 
     table = "contact"
+    garbled = "birthdate"
 
     def __init__(self, server: EmulatorServer, dataverse: Dataverse) -> None:
         super().__init__(server, dataverse)

@@ -24,6 +24,7 @@ from holdfast.model import (
     Scope,
     Unit,
     Unknown,
+    Unreadable,
 )
 from holdfast.testing._mixing import guid, mix
 from holdfast.values import Cell, Change, from_cells, to_change
@@ -75,6 +76,13 @@ class TransportHarness(ABC):
     @abstractmethod
     async def server_delete(self, row_id: str) -> None:
         """Delete a row as the other user."""
+
+    async def server_garble(self, row_id: str) -> bool:  # noqa: ARG002  for those that can
+        """Change a row into one that makes no sense, and return True; False if that is not done.
+
+        Say, with a text where a number belongs. It must still be known which row it is.
+        """
+        return False
 
     @abstractmethod
     async def server_get(self, row_id: str) -> Values | None:
@@ -169,9 +177,16 @@ class Session:
         return pages
 
     async def seen(self, row_id: str) -> Record | None:
-        found = await self.transport.fetch(self.scope, [row_id])
+        found = await self.fetch([row_id])
         assert len(found) <= 1
         return tuple(found[0]) if found else None
+
+    async def fetch(self, ids: Sequence[str]) -> list[Record]:
+        """Fetch rows, all of which must make sense."""
+        found = await self.transport.fetch(self.scope, ids)
+        records = [row for row in found if not isinstance(row, Unreadable)]
+        assert len(records) == len(found)
+        return records
 
     async def version(self, row_id: str) -> str:
         record = await self.seen(row_id)
@@ -189,6 +204,11 @@ def _with_tuple(outcome: Outcome) -> Outcome:
 def records_of(pages: Sequence[Page]) -> dict[str, Record]:
     """Return the records of some pages by id; later pages win."""
     return {str(record[0]): record for page in pages for record in page.records}
+
+
+def torn_of(pages: Sequence[Page]) -> dict[str | None, Unreadable]:
+    """Return the rows that made no sense by id."""
+    return {row.row_id: row for page in pages for row in page.unreadable}
 
 
 def tombstones_of(pages: Sequence[Page]) -> set[str]:
@@ -219,6 +239,12 @@ async def writer(harness: TransportHarness, transport: Transport) -> Session:
 async def atomic(harness: TransportHarness, transport: Transport) -> Session:
     needs = ("conditional_writes", "client_ids", "atomic_units")
     return await session_that(harness, transport, *needs)
+
+
+async def garbled(harness: TransportHarness, row_id: str) -> str:
+    if not await harness.server_garble(row_id):
+        pytest.skip("the harness garbles no rows")
+    return row_id
 
 
 async def server_has(session: Session, row_id: str) -> dict[str, Change]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.errors import CheckpointExpired
-from holdfast.model import Connectivity, Page
+from holdfast.model import Connectivity, Page, Unreadable
 from holdfast.schema import HIDDEN_PREFIX
 from holdfast.testing._mixing import guid, mix
 from holdfast.testing._suites.harness import (
@@ -14,8 +14,10 @@ from holdfast.testing._suites.harness import (
     TransportHarness,
     feed,
     fill,
+    garbled,
     records_of,
     tombstones_of,
+    torn_of,
 )
 from holdfast.values import to_cells
 
@@ -198,6 +200,37 @@ class ReadingSuite:
             later = await session.pull(pages[-1].checkpoint)
         assert set(records_of(pages)) <= tombstones_of(later)
 
+    async def test_a_row_that_makes_no_sense_comes_aside(self, harness: TransportHarness) -> None:
+        """It holds up no other, in a first pull and in a delta, and says which row it is."""
+        first, second, third = await fill(harness, 3)
+        await garbled(harness, second)
+        async with harness.open() as transport:
+            session = await feed(harness, transport)
+            pages = await session.pull(None)
+            assert set(records_of(pages)) == {first, third}
+            assert set(torn_of(pages)) == {second}
+            assert torn_of(pages)[second].reason
+            await garbled(harness, first)
+            await harness.server_update(third, harness.sample(10))
+            pages = await session.pull(pages[-1].checkpoint)
+            assert set(records_of(pages)) == {third}
+            assert set(torn_of(pages)) == {first}
+            later = await session.pull(pages[-1].checkpoint)
+            assert not torn_of(later), "the checkpoint is past it"
+
+    async def test_a_row_that_makes_no_sense_is_not_one_that_is_not_there(
+        self, harness: TransportHarness
+    ) -> None:
+        """A row that a fetch leaves out is taken for gone."""
+        first, second = await fill(harness, 2)
+        await garbled(harness, second)
+        async with harness.open() as transport:
+            session = await Session.start(harness, transport)
+            found = await transport.fetch(session.scope, [first, second, guid(mix(1), mix(2))])
+            torn = [row for row in found if isinstance(row, Unreadable)]
+            assert [row.row_id for row in torn] == [second]
+            assert [row[0] for row in found if not isinstance(row, Unreadable)] == [first]
+
     async def test_an_expired_checkpoint_is_said_to_be_void(
         self, harness: TransportHarness
     ) -> None:
@@ -219,18 +252,18 @@ class ReadingSuite:
         async with harness.open() as transport:
             session = await Session.start(harness, transport)
             missing = guid(mix(1), mix(2))
-            found = await transport.fetch(session.scope, [third, missing, first])
+            found = await session.fetch([third, missing, first])
             assert {record[0] for record in found} == {first, third}
             assert session.held(await session.seen(third)) == session.changes(harness.sample(2))
-            assert await transport.fetch(session.scope, []) == []
-            assert await transport.fetch(session.scope, [missing]) == []
+            assert await session.fetch([]) == []
+            assert await session.fetch([missing]) == []
 
     async def test_fetch_takes_more_ids_than_a_page_has(self, harness: TransportHarness) -> None:
         """The engine may ask for many."""
         rows = await fill(harness, 2 * harness.page_size + 1)
         async with harness.open() as transport:
             session = await Session.start(harness, transport)
-            found = await transport.fetch(session.scope, rows)
+            found = await session.fetch(rows)
         assert sorted(str(record[0]) for record in found) == sorted(rows)
 
     async def test_list_ids_yields_all_ids_ascending(self, harness: TransportHarness) -> None:

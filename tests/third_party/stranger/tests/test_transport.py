@@ -12,7 +12,7 @@ from stranger.transport import FolderTransport  # type: ignore[import-not-found]
 
 from holdfast.contracts import Context, Transport
 from holdfast.errors import ProtocolError, Unreachable
-from holdfast.model import Connectivity, Outcome, Scope, Unit, Unknown
+from holdfast.model import Connectivity, Outcome, Scope, Unit, Unknown, Unreadable
 from holdfast.testing import TransportContract, TransportHarness
 from holdfast.values import Reference
 
@@ -129,6 +129,7 @@ async def test_the_name_of_a_row_that_is_pointed_to_comes_along(harness: FolderH
     async with harness.open() as transport:
         scope = await scope_of(transport)
         [record] = await transport.fetch(scope, [child])
+    assert not isinstance(record, Unreadable)
     assert record[scope.schema.positions["_holdfast_parent_name"]] == "Parent"
 
 
