@@ -21,6 +21,7 @@ from holdfast.errors import (
     Unreachable,
 )
 from holdfast.values import canonical_id
+from holdfast_dataverse._crowds import refuse_too_many_members
 
 VERSION_EXPIRED: Final = "0x80044352"
 NOT_TRACKED: Final = frozenset({"0x80072491", "0x80072492"})
@@ -107,6 +108,7 @@ def json_object(answer: Answer, about: str) -> dict[str, Any]:  # Any: JSON
     :raises TransportError: the answer is not good, or no JSON object
     """
     require(answer, about)
+    refuse_too_many_members(answer.body)
     try:
         return msgspec.json.decode(answer.body, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -22,6 +22,8 @@ from holdfast.errors import ProtocolError
 from holdfast.model import Record, Scope
 from holdfast.schema import Column, ColumnType, DateBehavior
 from holdfast.values import canonical_id, choices_cell, parse_datetime_cell
+from holdfast_dataverse._answers import legible
+from holdfast_dataverse._crowds import refuse_too_many_rows
 
 ETAG: Final = "@odata.etag"
 LOOKUP_TABLE: Final = "Microsoft.Dynamics.CRM.lookuplogicalname"
@@ -31,9 +33,10 @@ _VERSION: Final = re.compile(r"[\x20-\x7e]{1,200}\Z")
 _GUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 # Days that not every month has are left to the slower way, which knows the calendar.
 _DAY: Final = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
-_DATE: Final = re.compile(_DAY + r"\Z")
-_INSTANT: Final = re.compile(_DAY + r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ\Z")
-_CHOICES: Final = re.compile(r"-?\d+\Z")
+_DATE: Final = re.compile(_DAY + r"\Z", re.ASCII)
+_INSTANT: Final = re.compile(_DAY + r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ\Z", re.ASCII)
+_CHOICES: Final = re.compile(r"-?[1-9]\d{0,9}\Z", re.ASCII)
+_OPTION: Final = re.compile(r"\s*-?\d{1,10}\s*\Z", re.ASCII)
 #: Far beyond what a decimal or money column holds.
 _LONGEST_DECIMAL: Final = 40
 
@@ -130,6 +133,7 @@ class Reader:
         self._pointers = _pointers(scope)
         self._checks = [check for column in columns for check in _field_checks(column)]
         row_type, self._at = _row_type(self._properties, columns)
+        self._members = row_type.__struct_encode_fields__
         self._row = msgspec.json.Decoder(row_type)
         self._page = msgspec.json.Decoder(_page_type(row_type))
         strict, _ = _row_type(self._properties, columns, missing=msgspec.UNSET)
@@ -150,11 +154,14 @@ class Reader:
         return self._understood(body, self._changes)
 
     def _understood(self, body: bytes, decoder: Any) -> Rows:  # Any: a type made at run time
+        refuse_too_many_rows(body)
         page = self._decode(decoder, body)
         rows = [msgspec.structs.astuple(row) for row in page.value]
         live = [row for row in rows if not _is_tombstone(row)]
         keyed = len(rows) if self._key == "id" else len(live)
         most = {ETAG: len(live), self._key: keyed, "@odata.nextLink": 1, "@odata.deltaLink": 1}
+        if "value" not in self._properties:  # tables have columns of that name
+            most["value"] = 1
         self._refuse_twins(body, most)
         gone = [self._tombstone(row) for row in rows if _is_tombstone(row)]
         partial: list[str] = []
@@ -168,6 +175,7 @@ class Reader:
 
         :raises ProtocolError: it makes no sense
         """
+        self._refuse_twins(body, {ETAG: 1, self._key: 1})
         return self._records([msgspec.structs.astuple(self._decode(self._row, body))])[0]
 
     def _decode(self, decoder: Any, body: bytes) -> Any:  # Any: types made at run time
@@ -208,10 +216,10 @@ class Reader:
         columns: list[Cells] = []
         for place, check in zip(self._at, self._checks, strict=True):
             cells = nothing if place is None else by_property[place]
-            columns.append(self._checked(check, cells, rows))
+            columns.append(self._checked(check, cells, rows, place))
         for pointer, table in self._pointers:
             self._refuse_homeless(columns[pointer], columns[table])
-        columns.append(self._checked(_versions, by_property[_ETAG], rows))
+        columns.append(self._checked(_versions, by_property[_ETAG], rows, _ETAG))
         return list(zip(*columns, strict=True))
 
     def _refuse_incomplete(self, rows: list[tuple[Any, ...]]) -> None:
@@ -221,36 +229,49 @@ class Reader:
             if row[key] is None:
                 raise self._refusal(f"row {number} has no {self._key}")
             if row[_ETAG] is None:
-                raise self._refusal(f"row {row[key]} has no version")
+                raise self._refusal(f"row {_named(row[key], number)} has no version")
 
     def _refuse_homeless(self, pointers: Cells, tables: Cells) -> None:
         for pointer, table in zip(pointers, tables, strict=True):
             if pointer is not None and table is None:
-                raise self._refusal(f"it does not say which table {pointer!s:.40} belongs to")
+                raise self._refusal(f"it does not say which table {_named(pointer, '?')} is of")
 
-    def _checked(self, check: Check | None, cells: Cells, rows: list[tuple[Any, ...]]) -> Cells:
+    def _checked(
+        self, check: Check | None, cells: Cells, rows: list[tuple[Any, ...]], place: int | None
+    ) -> Cells:
         if check is None:
             return cells
         try:
             return check(cells)
-        except ValueError as error:
-            raise self._refusal(self._culprit(check, cells, rows, error)) from None
+        except ValueError:
+            assert place is not None  # nothing fits any column
+            reason = f"{self._culprit(check, cells, rows)}: {self._members[place]} does not fit"
+            raise self._refusal(reason) from None
 
-    def _culprit(
-        self, check: Check, cells: Cells, rows: list[tuple[Any, ...]], error: ValueError
-    ) -> str:
+    def _culprit(self, check: Check, cells: Cells, rows: list[tuple[Any, ...]]) -> str:
         """Find the row that a page failed on."""
         key = self._at[0]
         assert key is not None
-        for cell, row in zip(cells, rows, strict=True):
+        for number, (cell, row) in enumerate(zip(cells, rows, strict=True), start=1):
             try:
                 check((cell,))
-            except ValueError as found:
-                return f"row {row[key]!s:.40}: {found}"
-        return str(error)
+            except ValueError:
+                return f"row {_named(row[key], number)}"
+        return "the page"
 
     def _refusal(self, reason: str) -> ProtocolError:
-        return ProtocolError(f"an answer about {self._table} makes no sense ({reason:.200})")
+        return ProtocolError(
+            f"an answer about {self._table} makes no sense ({legible(reason):.200}); "
+            "nothing of it was used, the next sync asks again"
+        )
+
+
+def _named(row_id: object, otherwise: object) -> object:
+    """Return what a row is called in an error: its id if it is one, for values stay out of it."""
+    try:
+        return canonical_id(row_id)
+    except ValueError:
+        return otherwise
 
 
 #: Where the members that every row may have stand in its struct.
@@ -367,13 +388,19 @@ def _wall(column: Column) -> Check:
 
 
 def _choices(text: str) -> str | None:
-    return choices_cell(int(part) for part in text.split(",") if part.strip())
+    parts = [part for part in text.split(",") if part.strip()]
+    if not all(map(_OPTION.match, parts)):
+        raise ValueError("no list of numbers")
+    return choices_cell(map(int, parts))
 
 
 def _decimals(cells: Cells) -> Cells:
     for cell in cells:
-        if cell is not None and not (cell.is_finite() and abs(cell.adjusted()) < _LONGEST_DECIMAL):
-            raise ValueError(f"{cell!s:.50} is no number for a column")
+        if cell is None:
+            continue
+        fits = cell.is_finite() and abs(cell.adjusted()) < _LONGEST_DECIMAL
+        if not fits or len(str(cell)) > 2 * _LONGEST_DECIMAL:
+            raise ValueError("no number for a column")
     return cells
 
 
