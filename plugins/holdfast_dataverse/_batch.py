@@ -149,11 +149,15 @@ def replies_in(replies: Sequence[Replies]) -> Iterator[Reply]:
 def _reply(head: Mapping[str, str], body: bytes) -> Reply:
     top, *content = _BLANK_LINE.split(body.lstrip(b"\r\n"), maxsplit=1)
     if len(top) > _LONGEST_HEAD:
-        raise ProtocolError("a part of the batch reply has endless headers")
+        raise ProtocolError(
+            "a part of the batch reply has endless headers; the next sync asks again"
+        )
     first, *lines = top.splitlines() or [b""]
     status = _STATUS_LINE.match(first)
     if status is None:
-        raise ProtocolError("a part of the batch reply has no status line")
+        raise ProtocolError(
+            "a part of the batch reply has no status line; the next sync asks again"
+        )
     headers = dict(map(_header, lines))
     answer = Answer(int(status[1]), headers, content[0] if content else b"")
     return Reply(answer, head.get("content-id", ""))
@@ -167,13 +171,17 @@ def _header(line: bytes) -> tuple[str, str]:
 def _split(content_type: str, body: bytes, most: int) -> list[tuple[dict[str, str], bytes]]:
     """Return the whole parts of a multipart body: headers and content."""
     if not content_type.isascii() or not content_type.isprintable():
-        raise ProtocolError("the reply to a batch has a garbled content type")
+        raise ProtocolError(
+            "the reply to a batch has a garbled content type; the next sync asks again"
+        )
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if not kind.lower().startswith(b"multipart/") or not boundary:
-        raise ProtocolError("the reply to a batch is no multipart body")
+        raise ProtocolError("the reply to a batch is no multipart body; the next sync asks again")
     if body.count(b"--" + boundary) > most + 1:
-        raise TooLarge(f"the reply to a batch has more than {_MOST_PARTS} parts")
+        raise TooLarge(
+            f"the reply to a batch has more than {_MOST_PARTS} parts; ask an administrator"
+        )
     collector = _Collector()
     try:
         parser = MultipartParser(boundary, collector.callbacks(), max_header_size=_LONGEST_HEADER)

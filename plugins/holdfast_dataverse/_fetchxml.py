@@ -63,7 +63,9 @@ async def ids_of(session: Session, scope: Scope, condition: str, *, page_size: i
     while True:
         text = tostring(fetch, encoding="unicode")
         if text in visited or len(visited) >= MOST_PAGES:
-            raise ProtocolError(f"listing {scope.table} goes round in circles; it was stopped")
+            raise ProtocolError(
+                f"listing {scope.table} goes round in circles; it was stopped, ask an administrator"
+            )
         visited.add(text)
         answer = await _ask(session, f"{scope.schema.wire['set']}?fetchXml={quote(text)}")
         require(answer, f"listing {scope.table}")
@@ -83,13 +85,17 @@ def _choosing(scope: Scope, condition: str) -> Iterator[Element]:
     try:
         root = fromstring(condition.strip("\ufeff \t\r\n"))  # noqa: S314  no DTD
     except (ParseError, ValueError) as error:
-        raise ProtocolError(f"the filter of {scope.table} is no XML ({error})") from error
+        raise ProtocolError(
+            f"the filter of {scope.table} is no XML ({error}); correct it"
+        ) from error
     if root.tag == "filter":
         yield root
         return
     entity = root.find("entity")
     if root.tag != "fetch" or entity is None:
-        raise ProtocolError(f"the filter of {scope.table} is a <{root.tag}>, no filter or fetch")
+        raise ProtocolError(
+            f"the filter of {scope.table} is a <{root.tag:.40}>, no filter or fetch; correct it"
+        )
     yield from (_bare(child) for child in entity if child.tag in _CHOOSING)
 
 
@@ -131,7 +137,9 @@ def _more(answer: Answer) -> _More:
     try:
         return msgspec.json.decode(answer.body, type=_More)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"a page of ids is not understood ({error})") from error
+        raise ProtocolError(
+            f"a page of ids is not understood ({error}); the next sync asks again"
+        ) from error
 
 
 def _turn(fetch: Element, cookie: str | None) -> None:

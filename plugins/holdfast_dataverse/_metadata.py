@@ -152,7 +152,9 @@ def table_schema(
     head = _decoded(answers[0], about, _head)
     _refuse_special(table, head.table_type)
     if head.logical_name != table or not is_identifier(head.entity_set_name):
-        raise ProtocolError(f"{about} is about another table, or about none")
+        raise ProtocolError(
+            f"{about} is about another table, or about none; nothing was changed here"
+        )
     columns = _values(answers[1], about, _attributes)
     many_to_one = _values(answers[2], about, _links)
     one_to_many = _values(answers[3], about, _links)
@@ -187,7 +189,9 @@ class _Reading:
         kept = [column for row in columns if (column := self._column(row)) is not None]
         by_name = {column.name: column for column in kept}
         if primary_id not in by_name:
-            raise ProtocolError(f"the description of {name} lacks its primary id")
+            raise ProtocolError(
+                f"the description of {name} lacks its primary id; ask an administrator"
+            )
         primary_name = self.head.primary_name_attribute
         return TableSchema(
             name,
@@ -292,7 +296,9 @@ def _default(kind: ColumnType, detail: Detail) -> int | bool | None:
 def _behavior(name: str, detail: Detail) -> DateBehavior:
     said = detail.date_time_behavior.value if detail.date_time_behavior else "UserLocal"
     if said not in _BEHAVIORS:
-        raise ProtocolError(f"the dates of column {name!r} behave in an unknown way")
+        raise ProtocolError(
+            f"the dates of column {name!r} behave in an unknown way; upgrade holdfast"
+        )
     return _BEHAVIORS[said]
 
 
@@ -306,7 +312,9 @@ def _decoded(answer: Answer, about: str, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(answer.body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{about} is not understood ({error})") from error
+        raise ProtocolError(
+            f"{about} is not understood ({error}); nothing was changed here, ask an administrator"
+        ) from error
 
 
 def _values(answer: Answer, about: str, decoder: msgspec.json.Decoder[Values[T]]) -> Sequence[T]:

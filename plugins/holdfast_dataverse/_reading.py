@@ -57,13 +57,16 @@ async def read_all(
     require(answer, "a batch of reads")
     replies = decode(answer)
     if len(replies) != len(parts):
-        raise ProtocolError(f"{len(parts)} reads were answered with {len(replies)} parts")
+        raise ProtocolError(
+            f"{len(parts)} reads were answered with {len(replies)} parts; nothing of it was used, "
+            "the next sync asks again"
+        )
     return [_single(reply) for reply in replies]
 
 
 def _single(replies: Replies) -> Answer:
     if not isinstance(replies, Reply):
-        raise ProtocolError("a read was answered with a change set")
+        raise ProtocolError("a read was answered with a change set; the next sync asks again")
     return replies.answer
 
 
@@ -79,7 +82,10 @@ async def fetch(session: Session, scope: Scope, ids: Sequence[str]) -> list[Reco
             require(answer, f"reading rows of {scope.table}")
             page = reader.page(answer.body)
             if page.next_link is not None:
-                raise ProtocolError(f"only a part of the rows of {scope.table} asked for came")
+                raise ProtocolError(
+                    f"only a part of the rows of {scope.table} that were asked for came; "
+                    "nothing of it was used, the next sync asks again"
+                )
             found += page.records
     return found
 
@@ -114,7 +120,9 @@ async def list_ids(
     visited: set[int] = set()
     while link is not None:
         if hash(link) in visited or len(visited) >= MOST_PAGES:
-            raise ProtocolError(f"listing {scope.table} goes round in circles; it was stopped")
+            raise ProtocolError(
+                f"listing {scope.table} goes round in circles; it was stopped, ask an administrator"
+            )
         visited.add(hash(link))
         answer = await session.send(Request(link, headers=headers))
         require(answer, f"listing {scope.table}")

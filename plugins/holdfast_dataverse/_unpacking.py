@@ -13,6 +13,7 @@ from typing import Final
 import aiohttp
 
 from holdfast.errors import ProtocolError
+from holdfast_dataverse._answers import legible
 from holdfast_dataverse._crowds import TooLarge
 
 _MEBIBYTE: Final = 1 << 20
@@ -38,7 +39,10 @@ async def read_body(response: aiohttp.ClientResponse, headers: Mapping[str, str]
         case "gzip":
             sink = _Gunzip(limit)
         case _:
-            raise ProtocolError(f"the answer is packed as {encoding[:20]!r}, which was not allowed")
+            raise ProtocolError(
+                f"the answer is packed as {legible(encoding)[:20]!r}, which was not allowed; "
+                "something on the way packs what it should not, ask an administrator"
+            )
     async for chunk in response.content.iter_chunked(_CHUNK):
         sink.feed(chunk)
     return sink.whole()

@@ -88,7 +88,7 @@ class Hostile:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request and close."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ssl.SSLError):
+        with contextlib.suppress(OSError, EOFError, ValueError), contextlib.closing(writer):
             asked = await _read(reader)
             self.asked.append(asked)
             if self.upstream and not self.struck(asked):
@@ -101,7 +101,6 @@ class Hostile:
                 async for piece in self.script(asked):
                     writer.write(piece)
                     await writer.drain()
-        writer.close()
 
     async def _forwarded(self, asked: Asked) -> bytes:
         parts = urlsplit(self.upstream)
@@ -125,7 +124,11 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
 
 @asynccontextmanager
 async def hostile(
-    script: Script, *, upstream: str = "", tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    script: Script,
+    *,
+    upstream: str = "",
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Hostile]:
     """Run a server whose every answer a script gives."""
     made = Hostile(script, upstream)
