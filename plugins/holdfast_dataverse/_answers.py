@@ -21,6 +21,7 @@ from holdfast.errors import (
     Unreachable,
 )
 from holdfast.values import canonical_id
+from holdfast_dataverse._crowds import refuse_too_many_members
 
 VERSION_EXPIRED: Final = "0x80044352"
 NOT_TRACKED: Final = frozenset({"0x80072491", "0x80072492"})
@@ -98,7 +99,9 @@ def identity_of(answer: Answer) -> Identity:
     try:
         return canonical_id(found.get("OrganizationId")), canonical_id(found.get("UserId"))
     except ValueError as error:
-        raise ProtocolError("the server does not say who the caller is") from error
+        raise ProtocolError(
+            "the server does not say who the caller is; check the URL of the profile"
+        ) from error
 
 
 def json_object(answer: Answer, about: str) -> dict[str, Any]:  # Any: JSON
@@ -107,10 +110,14 @@ def json_object(answer: Answer, about: str) -> dict[str, Any]:  # Any: JSON
     :raises TransportError: the answer is not good, or no JSON object
     """
     require(answer, about)
+    refuse_too_many_members(answer.body)
     try:
         return msgspec.json.decode(answer.body, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{about}: the answer is no JSON object ({error})") from error
+        raise ProtocolError(
+            f"{about}: the answer is no JSON object ({error}); nothing of it was used, "
+            "the next sync asks again"
+        ) from error
 
 
 def require(answer: Answer, about: str) -> None:
@@ -137,5 +144,8 @@ def failure(answer: Answer, about: str) -> TransportError:
     if answer.status == 429:
         return Throttled(60)
     if answer.status in (408, 425) or (answer.status >= 500 and answer.status != 501):
-        return Unreachable(f"{text} (HTTP {answer.status})")
-    return ProtocolError(f"{text} (HTTP {answer.status})", code=said.code)
+        return Unreachable(f"{text} (HTTP {answer.status}); the next sync tries again")
+    return ProtocolError(
+        f"{text} (HTTP {answer.status}); nothing was changed here, ask an administrator",
+        code=said.code,
+    )

@@ -6,6 +6,7 @@ cannot pose as protocol. A reply that breaks off yields the parts that were whol
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +18,18 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from holdfast.contracts import Ids
 from holdfast.errors import ProtocolError
 from holdfast_dataverse._answers import Answer
+from holdfast_dataverse._crowds import TooLarge
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})(?: |\Z)")
+#: The server takes a thousand operations; each change set has delimiters of its own.
+_MOST_PARTS: Final = 2_100
+_LONGEST_HEAD: Final = 65_536
+_LONGEST_HEADER: Final = 512  # of a part around the answer: its type, and the boundary of a set
+#: What the parser would say of garbled bytes is said by our errors.
+_silent: Final = logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001  nobody shall find it
 _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
 
 
@@ -120,10 +128,13 @@ def decode(answer: Answer) -> list[Replies]:
     :raises ProtocolError: it is no multipart body
     """
     replies: list[Replies] = []
-    for head, body in _split(answer.headers.get("content-type", ""), answer.body):
+    left = _MOST_PARTS
+    for head, body in _split(answer.headers.get("content-type", ""), answer.body, left):
         nested = head.get("content-type", "")
         if nested.lower().startswith("multipart/"):
-            replies.append(tuple(_reply(h, b) for h, b in _split(nested, body)))
+            parts = _split(nested, body, left)
+            left -= len(parts)
+            replies.append(tuple(_reply(h, b) for h, b in parts))
         else:
             replies.append(_reply(head, body))
     return replies
@@ -137,10 +148,16 @@ def replies_in(replies: Sequence[Replies]) -> Iterator[Reply]:
 
 def _reply(head: Mapping[str, str], body: bytes) -> Reply:
     top, *content = _BLANK_LINE.split(body.lstrip(b"\r\n"), maxsplit=1)
+    if len(top) > _LONGEST_HEAD:
+        raise ProtocolError(
+            "a part of the batch reply has endless headers; the next sync asks again"
+        )
     first, *lines = top.splitlines() or [b""]
     status = _STATUS_LINE.match(first)
     if status is None:
-        raise ProtocolError("a part of the batch reply has no status line")
+        raise ProtocolError(
+            "a part of the batch reply has no status line; the next sync asks again"
+        )
     headers = dict(map(_header, lines))
     answer = Answer(int(status[1]), headers, content[0] if content else b"")
     return Reply(answer, head.get("content-id", ""))
@@ -151,15 +168,24 @@ def _header(line: bytes) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-def _split(content_type: str, body: bytes) -> list[tuple[dict[str, str], bytes]]:
+def _split(content_type: str, body: bytes, most: int) -> list[tuple[dict[str, str], bytes]]:
     """Return the whole parts of a multipart body: headers and content."""
+    if not content_type.isascii() or not content_type.isprintable():
+        raise ProtocolError(
+            "the reply to a batch has a garbled content type; the next sync asks again"
+        )
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if not kind.lower().startswith(b"multipart/") or not boundary:
-        raise ProtocolError("the reply to a batch is no multipart body")
+        raise ProtocolError("the reply to a batch is no multipart body; the next sync asks again")
+    if body.count(b"--" + boundary) > most + 1:
+        raise TooLarge(
+            f"the reply to a batch has more than {_MOST_PARTS} parts; ask an administrator"
+        )
     collector = _Collector()
     try:
-        parser = MultipartParser(boundary, collector.callbacks())
+        parser = MultipartParser(boundary, collector.callbacks(), max_header_size=_LONGEST_HEADER)
+        parser.logger = _silent
         parser.write(body.lstrip(b"\r\n"))
     except FormParserError:
         # What was whole before it stays good; what is missing is for the caller to notice.

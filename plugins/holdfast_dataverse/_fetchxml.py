@@ -27,6 +27,9 @@ _PREFER: Final = (
 )
 #: A URL may have 32 KiB; in a batch it may have twice as much.
 _LONGEST_LINK: Final = 30_000
+#: Far more than the server takes: elements inside each other, and characters of a condition.
+_DEEPEST: Final = 100
+_LONGEST_CONDITION: Final = 1_000_000
 _CHOOSING: Final = frozenset({"filter", "link-entity"})
 
 
@@ -53,13 +56,16 @@ async def ids_of(session: Session, scope: Scope, condition: str, *, page_size: i
     SubElement(entity, "attribute", {"name": key})
     SubElement(entity, "order", {"attribute": key})
     entity.extend(list(_choosing(scope, condition)))
+    _refuse_depth(scope, fetch)
     reader = Reader(Scope(scope.schema.only(())))
     found: set[str] = set()
     visited: set[str] = set()
     while True:
         text = tostring(fetch, encoding="unicode")
         if text in visited or len(visited) >= MOST_PAGES:
-            raise ProtocolError(f"listing {scope.table} goes round in circles; it was stopped")
+            raise ProtocolError(
+                f"listing {scope.table} goes round in circles; it was stopped, ask an administrator"
+            )
         visited.add(text)
         answer = await _ask(session, f"{scope.schema.wire['set']}?fetchXml={quote(text)}")
         require(answer, f"listing {scope.table}")
@@ -72,29 +78,50 @@ async def ids_of(session: Session, scope: Scope, condition: str, *, page_size: i
 
 def _choosing(scope: Scope, condition: str) -> Iterator[Element]:
     """Yield what chooses rows in a ``filter`` or a whole ``fetch``."""
+    if len(condition) > _LONGEST_CONDITION:
+        raise ProtocolError(f"the filter of {scope.table} has a million characters; simplify it")
     if "<!DOCTYPE" in condition:
         raise ProtocolError(f"the filter of {scope.table} declares a document type; remove that")
     try:
         root = fromstring(condition.strip("\ufeff \t\r\n"))  # noqa: S314  no DTD
     except (ParseError, ValueError) as error:
-        raise ProtocolError(f"the filter of {scope.table} is no XML ({error})") from error
+        raise ProtocolError(
+            f"the filter of {scope.table} is no XML ({error}); correct it"
+        ) from error
     if root.tag == "filter":
         yield root
         return
     entity = root.find("entity")
     if root.tag != "fetch" or entity is None:
-        raise ProtocolError(f"the filter of {scope.table} is a <{root.tag}>, no filter or fetch")
+        raise ProtocolError(
+            f"the filter of {scope.table} is a <{root.tag:.40}>, no filter or fetch; correct it"
+        )
     yield from (_bare(child) for child in entity if child.tag in _CHOOSING)
+
+
+def _refuse_depth(scope: Scope, fetch: Element) -> None:
+    """Refuse what a recursion, here or on the server, would not come back from."""
+    level, depth = [fetch], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise ProtocolError(
+                f"the filter of {scope.table} is nested more than {_DEEPEST} deep; simplify it"
+            )
+        level = [child for element in level for child in element]
 
 
 def _bare(element: Element) -> Element:
     """Take out of links what is for the eye only."""
-    if element.tag == "link-entity":
-        for child in list(element):
-            if child.tag not in _CHOOSING:
-                element.remove(child)
-            else:
-                _bare(child)
+    left = [element]
+    while left:
+        link = left.pop()
+        if link.tag == "link-entity":
+            for child in list(link):
+                if child.tag in _CHOOSING:
+                    left.append(child)
+                else:
+                    link.remove(child)
     return element
 
 
@@ -109,8 +136,10 @@ async def _ask(session: Session, path: str) -> Answer:
 def _more(answer: Answer) -> _More:
     try:
         return msgspec.json.decode(answer.body, type=_More)
-    except msgspec.MsgspecError as error:
-        raise ProtocolError(f"a page of ids is not understood ({error})") from error
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ProtocolError(
+            f"a page of ids is not understood ({error}); the next sync asks again"
+        ) from error
 
 
 def _turn(fetch: Element, cookie: str | None) -> None:

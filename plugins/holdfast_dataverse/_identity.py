@@ -54,7 +54,7 @@ class WhoWeAre:
         organization, user = owner = identity_of(answer)
         self._session.act_for(owner)
         unit = json_object(answer, "the question who we are").get("BusinessUnitId")
-        bare = Caller(organization, user, str(unit).lower() if unit else None)
+        bare = Caller(organization, user, _id(unit))
         now, known = asyncio.get_running_loop().time(), self._known
         if known is not None and known.caller.user == user and now - known.read_at < _A_DAY:
             teams = await self._get(_teams_path(user))
@@ -143,7 +143,8 @@ def _id(given: object) -> str | None:
 
 def _number(found: Mapping[str, Any], name: str) -> int | None:  # Any: JSON
     number = found.get(name)
-    return number if isinstance(number, int) and not isinstance(number, bool) else None
+    fits = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**31
+    return number if fits else None
 
 
 def _fiscal(rows: Iterator[Mapping[str, Any]], organization: str) -> FiscalCalendar:  # Any: JSON

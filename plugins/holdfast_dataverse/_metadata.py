@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -27,11 +27,26 @@ from holdfast.schema import (
     TableSchema,
     is_identifier,
 )
-from holdfast_dataverse._answers import Answer, require
+from holdfast_dataverse._answers import Answer, legible, require
+from holdfast_dataverse._crowds import MOST_DESCRIBED, refuse_too_many_members
+from holdfast_dataverse._descriptions import (
+    Attribute,
+    Described,
+    Detail,
+    Link,
+    OptionSet,
+    Table,
+    Values,
+    label_of,
+)
 from holdfast_dataverse._pairs import MANY_TO_MANY, many_to_many
 
-Json: TypeAlias = dict[str, Any]  # Any: JSON of the server
-_decoder: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+T = TypeVar("T")
+_head: Final = msgspec.json.Decoder(Table)
+_described: Final = msgspec.json.Decoder(Values[Described])
+_attributes: Final = msgspec.json.Decoder(Values[Attribute])
+_links: Final = msgspec.json.Decoder(Values[Link])
+_details: Final = msgspec.json.Decoder(Values[Detail])
 
 _TABLE: Final = (
     "LogicalName,EntitySetName,PrimaryIdAttribute,PrimaryNameAttribute,TableType,DisplayName,"
@@ -122,8 +137,8 @@ def questions(table: str) -> list[str]:
 
 def entity_sets(answer: Answer) -> dict[str, str]:
     """Return the entity set of each table."""
-    rows = _values(answer, "the list of tables")
-    return {row["LogicalName"]: row["EntitySetName"] for row in rows if row.get("EntitySetName")}
+    rows = _values(answer, "the list of tables", _described)
+    return {row.logical_name: row.entity_set_name for row in rows if row.entity_set_name}
 
 
 def table_schema(
@@ -137,22 +152,27 @@ def table_schema(
     about = f"the description of {table}"
     if answers[0].status == 404:
         return None
-    head = _object(answers[0], about)
-    _refuse_special(table, head.get("TableType"))
-    columns, many_to_one, one_to_many, *kinds = (_values(one, about) for one in answers[1:-1])
-    try:
-        details = {detail["LogicalName"]: detail for rows in kinds for detail in rows}
-        reading = _Reading(head, details, tuple(many_to_one), sets)
-        schema = reading.schema(columns, [*many_to_one, *one_to_many])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ProtocolError(f"{about} is not understood ({error!r})") from error
+    head = _decoded(answers[0], about, _head)
+    _refuse_special(table, head.table_type)
+    if head.logical_name != table or not is_identifier(head.entity_set_name):
+        raise ProtocolError(f"{about} is about another table, or about none")
+    columns = _values(answers[1], about, _attributes)
+    many_to_one = _values(answers[2], about, _links)
+    one_to_many = _values(answers[3], about, _links)
+    details = {
+        detail.logical_name: detail
+        for answer in answers[4:-1]
+        for detail in _values(answer, about, _details)
+    }
+    reading = _Reading(head, details, many_to_one, sets)
+    schema = reading.schema(columns, [*many_to_one, *one_to_many])
     return replace(schema, many_to_many=many_to_many(answers[-1], about))
 
 
-def _refuse_special(table: str, kind: object) -> None:
+def _refuse_special(table: str, kind: str | None) -> None:
     if kind not in (None, "Standard"):
         raise UsageError(
-            f"table {table!r} is of type {kind!s:.40}, and only standard tables can be kept "
+            f"table {table!r} is of type {legible(kind):.40}, and only standard tables can be kept "
             "offline; take it out of the profile"
         )
 
@@ -161,57 +181,56 @@ def _refuse_special(table: str, kind: object) -> None:
 class _Reading:
     """The description of one table, while it is being read."""
 
-    head: Json
-    details: Mapping[str, Json]
-    many_to_one: tuple[Json, ...]
+    head: Table
+    details: Mapping[str, Detail]
+    many_to_one: Sequence[Link]
     sets: Mapping[str, str]
 
-    def schema(self, columns: Iterable[Json], relationships: Iterable[Json]) -> TableSchema:
-        name, primary_id = self.head["LogicalName"], self.head["PrimaryIdAttribute"]
+    def schema(self, columns: Iterable[Attribute], links: Iterable[Link]) -> TableSchema:
+        name, primary_id = self.head.logical_name, self.head.primary_id_attribute
         kept = [column for row in columns if (column := self._column(row)) is not None]
         by_name = {column.name: column for column in kept}
         if primary_id not in by_name:
-            raise ProtocolError(f"the description of {name} lacks its primary id {primary_id!r}")
-        primary_name = self.head.get("PrimaryNameAttribute")
+            raise ProtocolError(f"the description of {name} lacks its primary id")
+        primary_name = self.head.primary_name_attribute
         return TableSchema(
             name,
             primary_id,
             primary_name if primary_name in by_name else None,
             tuple(by_name.values()),
-            _label(self.head.get("DisplayName")),
-            _relationships(relationships),
-            {"set": self.head["EntitySetName"], **self._navigation(kept)},
-            intersect=bool(self.head.get("IsIntersect")),
+            label_of(self.head.display_name),
+            _relationships(links),
+            {"set": self.head.entity_set_name, **self._navigation(kept)},
+            intersect=bool(self.head.is_intersect),
         )
 
-    def _column(self, row: Json) -> Column | None:
+    def _column(self, row: Attribute) -> Column | None:
         """Return a column; None for one that cannot be kept."""
-        name, kind = row["LogicalName"], _TYPES.get(row["AttributeTypeName"]["Value"])
-        readable = row["IsValidForRead"] and row["IsValidODataAttribute"]
-        if kind is None or not readable or row.get("AttributeOf") is not None:
+        name, kind = row.logical_name, _TYPES.get(row.attribute_type_name.value)
+        readable = row.is_valid_for_read and row.is_valid_o_data_attribute
+        if kind is None or not readable or row.attribute_of is not None:
             return None
         if not is_identifier(name) or name.startswith(HIDDEN_PREFIX):
             return None
-        detail = self.details.get(name, {})
-        targets = tuple(detail.get("Targets") or ())
+        detail = self.details.get(name) or Detail(name)
+        targets = tuple(target for target in detail.targets or () if is_identifier(target))
         if kind is ColumnType.LOOKUP and not targets:
             return None
-        behavior = (detail.get("DateTimeBehavior") or {}).get("Value", "UserLocal")
         return Column(
             name,
             kind,
-            _label(row.get("DisplayName")),
+            label_of(row.display_name),
             # The platform insists on SystemRequired only, and fills in those by itself.
-            required=row["RequiredLevel"]["Value"] == "ApplicationRequired",
-            creatable=bool(row["IsValidForCreate"]) and kind not in _READ_ONLY,
-            updatable=bool(row["IsValidForUpdate"]) and kind not in _READ_ONLY,
-            max_length=detail.get("MaxLength"),
-            minimum=_bound(detail.get("MinValue")),
-            maximum=_bound(detail.get("MaxValue")),
-            precision=detail.get("Precision"),
+            required=row.required_level.value == "ApplicationRequired",
+            creatable=bool(row.is_valid_for_create) and kind not in _READ_ONLY,
+            updatable=bool(row.is_valid_for_update) and kind not in _READ_ONLY,
+            max_length=detail.max_length,
+            minimum=_bound(detail.min_value),
+            maximum=_bound(detail.max_value),
+            precision=detail.precision,
             options=tuple(_options(detail)),
             targets=targets,
-            behavior=_BEHAVIORS[behavior],
+            behavior=_behavior(name, detail),
             default=_default(kind, detail),
             fill=_FILLS.get(name),
         )
@@ -219,9 +238,10 @@ class _Reading:
     def _navigation(self, columns: Iterable[Column]) -> dict[str, str]:
         """Map each lookup and target to the property it is written through, and to its set."""
         through = {
-            (row["ReferencingAttribute"], row["ReferencedEntity"]): row[
-                "ReferencingEntityNavigationPropertyName"
-            ]
+            (
+                row.referencing_attribute,
+                row.referenced_entity,
+            ): row.referencing_entity_navigation_property_name
             for row in self.many_to_one
         }
         wire: dict[str, str] = {}
@@ -236,63 +256,63 @@ class _Reading:
         return wire
 
 
-def _relationships(rows: Iterable[Json]) -> tuple[Relationship, ...]:
+def _relationships(rows: Iterable[Link]) -> tuple[Relationship, ...]:
     """Return the relationships, each once: one of a table with itself is listed on both sides."""
     found = {
-        row["SchemaName"]: Relationship(
-            row["SchemaName"],
-            row["ReferencingEntity"],
-            row["ReferencingAttribute"],
-            row["ReferencedEntity"],
-            row.get("ReferencingEntityNavigationPropertyName") or "",
-            row.get("ReferencedEntityNavigationPropertyName") or "",
-            bool(row.get("IsHierarchical")),
+        row.schema_name: Relationship(
+            row.schema_name,
+            row.referencing_entity,
+            row.referencing_attribute,
+            row.referenced_entity,
+            row.referencing_entity_navigation_property_name or "",
+            row.referenced_entity_navigation_property_name or "",
+            bool(row.is_hierarchical),
         )
         for row in rows
     }
     return tuple(found.values())
 
 
-def _options(detail: Json) -> Iterable[Option]:
-    found = detail.get("OptionSet") or detail.get("GlobalOptionSet") or {}
-    pair = [found[key] for key in ("FalseOption", "TrueOption") if found.get(key)]
-    for option in found.get("Options") or pair:
-        yield Option(option["Value"], _label(option.get("Label")), option.get("State"))
+def _options(detail: Detail) -> Iterable[Option]:
+    found = detail.option_set or detail.global_option_set or OptionSet()
+    pair = [one for one in (found.false_option, found.true_option) if one is not None]
+    for option in found.options or pair:
+        yield Option(option.value, label_of(option.label), option.state)
 
 
-def _default(kind: ColumnType, detail: Json) -> int | bool | None:
+def _default(kind: ColumnType, detail: Detail) -> int | bool | None:
     """Return what a new row gets; rows begin in state 0, with its first status reason."""
     match kind:
         case ColumnType.BOOLEAN:
-            return detail.get("DefaultValue")
+            return detail.default_value
         case ColumnType.STATE:
             return 0
         case ColumnType.STATUS:
             return next((option.value for option in _options(detail) if option.state == 0), None)
         case _:
-            default = detail.get("DefaultFormValue")
+            default = detail.default_form_value
             return None if default == -1 else default
 
 
-def _label(label: Json | None) -> str:
-    shown = (label or {}).get("UserLocalizedLabel") or {}
-    return str(shown.get("Label") or "")
+def _behavior(name: str, detail: Detail) -> DateBehavior:
+    said = detail.date_time_behavior.value if detail.date_time_behavior else "UserLocal"
+    if said not in _BEHAVIORS:
+        raise ProtocolError(f"the dates of column {name!r} behave in an unknown way")
+    return _BEHAVIORS[said]
 
 
-def _bound(number: float | Decimal | None) -> Decimal | None:
-    return None if number is None else Decimal(number)
+def _bound(number: Decimal | None) -> Decimal | None:
+    return number if number is not None and number.is_finite() else None
 
 
-def _object(answer: Answer, about: str) -> Json:
+def _decoded(answer: Answer, about: str, decoder: msgspec.json.Decoder[T]) -> T:
     require(answer, about)
+    refuse_too_many_members(answer.body, MOST_DESCRIBED)
     try:
-        return _decoder.decode(answer.body)
+        return decoder.decode(answer.body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{about} is no JSON object ({error})") from error
+        raise ProtocolError(f"{about} is not understood ({error})") from error
 
 
-def _values(answer: Answer, about: str) -> list[Json]:
-    value = _object(answer, about).get("value")
-    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise ProtocolError(f"{about} is no list")
-    return value
+def _values(answer: Answer, about: str, decoder: msgspec.json.Decoder[Values[T]]) -> Sequence[T]:
+    return _decoded(answer, about, decoder).value

@@ -13,6 +13,7 @@ import msgspec
 from holdfast.errors import ProtocolError
 from holdfast.schema import ManyToMany, is_identifier
 from holdfast_dataverse._answers import Answer, require
+from holdfast_dataverse._crowds import MOST_DESCRIBED, refuse_too_many_members
 
 #: What is asked of the relationships that a table is an end of.
 MANY_TO_MANY: Final = (
@@ -48,6 +49,7 @@ def many_to_many(answer: Answer, about: str) -> tuple[ManyToMany, ...]:
     :raises ProtocolError: the answer makes no sense
     """
     require(answer, about)
+    refuse_too_many_members(answer.body, MOST_DESCRIBED)
     try:
         rows = _decoder.decode(answer.body).value
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -23,12 +23,17 @@ from holdfast.errors import (
 from holdfast.model import Page, Record, Scope, Unreadable
 from holdfast.values import Cell
 from holdfast_dataverse._answers import NOT_TRACKED, Answer, failure
+from holdfast_dataverse._crowds import TooLarge
 from holdfast_dataverse._records import Reader, Rows, preferred_annotations, select
 from holdfast_dataverse._session import Request, Session
 from holdfast_dataverse._tasks import Beside
 
 #: At five thousand rows a page this is half a billion; a server that goes on is in a loop.
 MOST_PAGES: Final = 100_000
+#: Pages without a row, one after the other: a filter of the server's may leave out a few.
+MOST_IDLE_PAGES: Final = 1_000
+#: By how much a page is made smaller that exceeds a limit.
+_SMALLER: Final = 8
 #: Ids of one delta kept to notice deletions of live rows; beyond it every deletion is looked up.
 _MOST_SEEN: Final = 200_000
 
@@ -96,11 +101,9 @@ class _Walk:
         self._scope = scope
         self._reader = Reader(scope)
         self._resumed = resumed
+        self._page_size = page_size
         self._visited: set[int] = set()
-        preferences = ("odata.track-changes", f"odata.maxpagesize={page_size}")
-        annotated = preferred_annotations(scope)
-        # Repeated on every page: the server forgets the page size otherwise.
-        self._headers = {"Prefer": ",".join(filter(None, (*preferences, annotated)))}
+        self._idle = 0
 
     def beginning(self) -> Checkpoint:
         """Return where a first reading starts."""
@@ -124,18 +127,44 @@ class _Walk:
     async def step(self, place: Checkpoint) -> _Step:
         """Read the page at a place."""
         self._visit(place)
-        answer = await self._session.send(Request(place.link, headers=self._headers))
-        if not answer.ok:
-            raise self._failure(answer)
-        read = self._reader.changes if place.delta else self._reader.page
-        rows = read(answer.body)
+        rows = await self._rows(place)
+        self._note_progress(rows)
         return _Step(rows, self._after(rows, place), place.delta, rows.next_link is None)
+
+    async def _rows(self, place: Checkpoint) -> Rows:
+        """Return a page; one that exceeds a limit is asked for again, with fewer rows."""
+        read = self._reader.changes if place.delta else self._reader.page
+        while True:
+            try:
+                answer = await self._session.send(Request(place.link, headers=self._headers()))
+                if not answer.ok:
+                    raise self._failure(answer)
+                return read(answer.body)
+            except TooLarge:
+                if self._page_size == 1:
+                    raise
+                self._page_size = max(1, self._page_size // _SMALLER)
+
+    def _headers(self) -> dict[str, str]:
+        """Return what every page is asked with: the server forgets the page size otherwise."""
+        preferences = ("odata.track-changes", f"odata.maxpagesize={self._page_size}")
+        annotated = preferred_annotations(self._scope)
+        return {"Prefer": ",".join(filter(None, (*preferences, annotated)))}
+
+    def _note_progress(self, rows: Rows) -> None:
+        self._idle = 0 if rows.records or rows.tombstones or rows.partial else self._idle + 1
+        if self._idle > MOST_IDLE_PAGES:
+            raise ProtocolError(
+                f"reading {self._scope.table} brings one empty page after the other; it was "
+                "stopped, the next sync goes on from the last stored page"
+            )
 
     def _visit(self, place: Checkpoint) -> None:
         mark = hash(place.link)
         if mark in self._visited or len(self._visited) >= MOST_PAGES:
             raise ProtocolError(
-                f"reading {self._scope.table} goes round in circles; it was stopped"
+                f"reading {self._scope.table} goes round in circles; it was stopped, "
+                "the next sync goes on from the last stored page"
             )
         self._visited.add(mark)
 

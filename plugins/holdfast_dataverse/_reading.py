@@ -5,6 +5,7 @@ Invariant: what is returned is complete; a part that fails fails the whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -22,6 +23,8 @@ T = TypeVar("T")
 #: Ids in one filter, and filters in one batch: 65,536 characters a URL, and bodies of some MiB.
 _IDS_A_PART: Final = 50
 _PARTS_A_BATCH: Final = 20
+_COUNT: Final = re.compile(r"\d{1,15}\Z", re.ASCII)
+_MOST_ROWS: Final = 10**15
 
 
 async def send_batch(
@@ -54,13 +57,16 @@ async def read_all(
     require(answer, "a batch of reads")
     replies = decode(answer)
     if len(replies) != len(parts):
-        raise ProtocolError(f"{len(parts)} reads were answered with {len(replies)} parts")
+        raise ProtocolError(
+            f"{len(parts)} reads were answered with {len(replies)} parts; nothing of it was used, "
+            "the next sync asks again"
+        )
     return [_single(reply) for reply in replies]
 
 
 def _single(replies: Replies) -> Answer:
     if not isinstance(replies, Reply):
-        raise ProtocolError("a read was answered with a change set")
+        raise ProtocolError("a read was answered with a change set; the next sync asks again")
     return replies.answer
 
 
@@ -74,8 +80,13 @@ async def fetch(session: Session, scope: Scope, ids: Sequence[str]) -> list[Reco
     for batch in _chunks(paths, _PARTS_A_BATCH):
         for answer in await read_all(session, batch, headers):
             require(answer, f"reading rows of {scope.table}")
-            rows = reader.page(answer.body)
-            found += [*rows.records, *rows.unreadable]
+            page = reader.page(answer.body)
+            if page.next_link is not None:
+                raise ProtocolError(
+                    f"only a part of the rows of {scope.table} that were asked for came; "
+                    "nothing of it was used, the next sync asks again"
+                )
+            found += [*page.records, *page.unreadable]
     return found
 
 
@@ -109,7 +120,9 @@ async def list_ids(
     visited: set[int] = set()
     while link is not None:
         if hash(link) in visited or len(visited) >= MOST_PAGES:
-            raise ProtocolError(f"listing {scope.table} goes round in circles; it was stopped")
+            raise ProtocolError(
+                f"listing {scope.table} goes round in circles; it was stopped, ask an administrator"
+            )
         visited.add(hash(link))
         answer = await session.send(Request(link, headers=headers))
         require(answer, f"listing {scope.table}")
@@ -127,8 +140,8 @@ async def count(session: Session, scope: Scope) -> int | None:
     if answer.ok:
         found = json_object(answer, "the number of rows").get("EntityRecordCountCollection")
         values = found.get("Values") if isinstance(found, dict) else None
-        if isinstance(values, list) and values and isinstance(values[0], int):
-            return values[0]
+        if isinstance(values, list) and values and type(values[0]) is int:
+            return values[0] if 0 <= values[0] < _MOST_ROWS else None
     answer = await session.get(f"{scope.schema.wire['set']}/$count")
     text = answer.body.decode("utf-8-sig", "replace").strip()  # it begins with a byte order mark
-    return int(text) if answer.ok and text.isdecimal() else None
+    return int(text) if answer.ok and _COUNT.match(text) else None

@@ -22,6 +22,8 @@ from holdfast.errors import ProtocolError
 from holdfast.model import Record, Scope, Unreadable
 from holdfast.schema import Column, ColumnType, DateBehavior
 from holdfast.values import canonical_id, choices_cell, parse_datetime_cell
+from holdfast_dataverse._answers import legible
+from holdfast_dataverse._crowds import refuse_too_many_rows
 from holdfast_dataverse._slices import named, sliced
 
 ETAG: Final = "@odata.etag"
@@ -32,9 +34,10 @@ _VERSION: Final = re.compile(r"[\x20-\x7e]{1,200}\Z")
 _GUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 # Days that not every month has are left to the slower way, which knows the calendar.
 _DAY: Final = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
-_DATE: Final = re.compile(_DAY + r"\Z")
-_INSTANT: Final = re.compile(_DAY + r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ\Z")
-_CHOICES: Final = re.compile(r"-?\d+\Z")
+_DATE: Final = re.compile(_DAY + r"\Z", re.ASCII)
+_INSTANT: Final = re.compile(_DAY + r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ\Z", re.ASCII)
+_CHOICES: Final = re.compile(r"-?[1-9]\d{0,9}\Z", re.ASCII)
+_OPTION: Final = re.compile(r"\s*-?\d{1,10}\s*\Z", re.ASCII)
 #: Far beyond what a decimal or money column holds.
 _LONGEST_DECIMAL: Final = 40
 #: How much is handed on of a row that makes no sense, in bytes.
@@ -126,7 +129,10 @@ class _Refusal(ProtocolError):
 
     def __init__(self, table: str, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"an answer about {table} makes no sense ({reason:.200})")
+        super().__init__(
+            f"an answer about {table} makes no sense ({legible(reason):.200}); "
+            "nothing of it was used, the next sync asks again"
+        )
 
 
 class Reader:
@@ -169,6 +175,7 @@ class Reader:
         return self._whole(body, self._page)
 
     def _understood(self, body: bytes, decoder: Any) -> Rows:  # Any: a type made at run time
+        refuse_too_many_rows(body)
         try:
             return self._whole(body, decoder)
         except _Refusal:
@@ -180,7 +187,7 @@ class Reader:
             page, rows = sliced(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise self._refusal(str(error)) from error
-        self._refuse_twins(body, {"@odata.nextLink": 1, "@odata.deltaLink": 1})
+        self._refuse_twins(body, self._once())
         understood = Rows([], [], page.next_link, page.delta_link)
         for row in rows:
             try:
@@ -193,6 +200,11 @@ class Reader:
                 understood.partial.extend(one.partial)
         return understood
 
+    def _once(self) -> dict[str, int]:
+        """Return the members that a page has once at the most."""
+        links = {"@odata.nextLink": 1, "@odata.deltaLink": 1}
+        return links if "value" in self._properties else {**links, "value": 1}
+
     def _aside(self, row: bytes, reason: str) -> Unreadable:
         """Return what can be said of a row that makes no sense."""
         row_id = named(row, "id" if b"/$deletedEntity" in row else self._key)
@@ -203,8 +215,7 @@ class Reader:
         rows = [msgspec.structs.astuple(row) for row in page.value]
         live = [row for row in rows if not _is_tombstone(row)]
         keyed = len(rows) if self._key == "id" else len(live)
-        most = {ETAG: len(live), self._key: keyed, "@odata.nextLink": 1, "@odata.deltaLink": 1}
-        self._refuse_twins(body, most)
+        self._refuse_twins(body, {ETAG: len(live), self._key: keyed, **self._once()})
         gone = [self._tombstone(row) for row in rows if _is_tombstone(row)]
         partial: list[str] = []
         if decoder is self._changes:
@@ -217,6 +228,7 @@ class Reader:
 
         :raises ProtocolError: it makes no sense
         """
+        self._refuse_twins(body, {ETAG: 1, self._key: 1})
         return self._records([msgspec.structs.astuple(self._decode(self._row, body))])[0]
 
     def _decode(self, decoder: Any, body: bytes) -> Any:  # Any: types made at run time
@@ -400,13 +412,19 @@ def _wall(column: Column) -> Check:
 
 
 def _choices(text: str) -> str | None:
-    return choices_cell(int(part) for part in text.split(",") if part.strip())
+    parts = [part for part in text.split(",") if part.strip()]
+    if not all(map(_OPTION.match, parts)):
+        raise ValueError("no list of numbers")
+    return choices_cell(map(int, parts))
 
 
 def _decimals(cells: Cells) -> Cells:
     for cell in cells:
-        if cell is not None and not (cell.is_finite() and abs(cell.adjusted()) < _LONGEST_DECIMAL):
-            raise ValueError(f"{cell!s:.50} is no number for a column")
+        if cell is None:
+            continue
+        fits = cell.is_finite() and abs(cell.adjusted()) < _LONGEST_DECIMAL
+        if not fits or len(str(cell)) > 2 * _LONGEST_DECIMAL:
+            raise ValueError("no number for a column")
     return cells
 
 

@@ -261,9 +261,15 @@ class Session:
         """Say what became of a request whose answer did not come whole."""
         match error:
             case aiohttp.ConnectionTimeoutError():
-                return NotSent(f"{self.origin.url} did not take up the connection in time")
+                return NotSent(
+                    f"{self.origin.url} did not take up the connection in time; "
+                    "the next sync tries again"
+                )
             case TimeoutError():
-                return Unreachable("the server did not answer in time")
+                return Unreachable(
+                    "the server did not answer in time; the next sync tries again, "
+                    "or raise `timeout`"
+                )
             case aiohttp.ClientConnectorCertificateError():
                 return NotSent(
                     f"the certificate of {self.origin.url} is not valid "
@@ -271,9 +277,14 @@ class Session:
                     "and the network"
                 )
             case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
-                return NotSent(f"{self.origin.url} cannot be reached ({type(error).__name__})")
+                return NotSent(
+                    f"{self.origin.url} cannot be reached ({type(error).__name__}); "
+                    "check the URL and the network"
+                )
             case _:
-                return Unreachable(f"the answer broke off ({type(error).__name__})")
+                return Unreachable(
+                    f"the answer broke off ({type(error).__name__}); the next sync tries again"
+                )
 
     async def _converse(self, url: URL, request: Request, token: str) -> Answer:
         headers = {**_HEADERS, **request.headers, "Authorization": f"Bearer {token}"}

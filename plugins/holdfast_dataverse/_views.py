@@ -12,7 +12,6 @@ from urllib.parse import quote
 from holdfast.errors import AccessDenied, ProtocolError
 from holdfast.model import View
 from holdfast_dataverse._answers import json_object
-from holdfast_dataverse._pull import MOST_PAGES
 from holdfast_dataverse._session import Request, Session
 
 _SETS: Final = (("savedqueries", False), ("userqueries", True))
@@ -20,6 +19,8 @@ _COLUMNS: Final = "name,returnedtypecode,fetchxml"
 #: The public kind of view, as lists of rows offer it.
 _PUBLIC: Final = "querytype eq 0 and statecode eq 0"
 _TABLES_A_REQUEST: Final = 20
+#: Views come by the dozen; a server that goes on is in a loop.
+_MOST_PAGES: Final = 100
 
 
 async def views(session: Session, tables: Sequence[str]) -> list[View]:
@@ -35,14 +36,17 @@ async def views(session: Session, tables: Sequence[str]) -> list[View]:
             found += [
                 View(row["returnedtypecode"], row["name"], row["fetchxml"], personal)
                 async for row in _rows(session, session.link(path))
-                if all(isinstance(row.get(name), str) for name in _COLUMNS.split(","))
+                if row.get("returnedtypecode") in tables
+                and all(isinstance(row.get(name), str) for name in _COLUMNS.split(","))
             ]
     return found
 
 
 async def _rows(session: Session, link: str) -> AsyncIterator[Mapping[str, Any]]:  # Any: JSON
     """Yield the rows that the server shows, page by page."""
-    for _ in range(MOST_PAGES):
+    visited: set[str] = set()
+    while link not in visited and len(visited) < _MOST_PAGES:
+        visited.add(link)
         try:
             page = json_object(await session.send(Request(link)), "the saved views")
         except (AccessDenied, ProtocolError):
