@@ -172,6 +172,7 @@ class Reader:
 
         :raises ProtocolError: it does not; nothing of it may be used
         """
+        refuse_too_many_rows(body)
         return self._whole(body, self._page)
 
     def _understood(self, body: bytes, decoder: Any) -> Rows:  # Any: a type made at run time

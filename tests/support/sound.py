@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from holdfast.model import Applied, Caller, Conflicted, Page, Record, Scope, View
+from holdfast.model import Applied, Caller, Conflicted, Page, Record, Scope, Unreadable, View
 from holdfast.schema import Column, Kind, TableSchema, is_identifier
 from holdfast.values import Cell, canonical_id, parse_datetime_cell
 from holdfast_dataverse._links import Origin
@@ -34,7 +34,8 @@ def judge(name: str, found: Any, known: Known) -> None:  # Any: what each use re
         case "changes":
             _pages(found, known.narrow)
         case "fetch":
-            _records(found, known.wide)
+            _records((row for row in found if not isinstance(row, Unreadable)), known.wide)
+            _asides(row for row in found if isinstance(row, Unreadable))
         case "push":
             rows = [one.record for one in found if isinstance(one, Applied | Conflicted)]
             _records([row for row in rows if row is not None], known.narrow)
@@ -66,9 +67,17 @@ def _pages(pages: Sequence[Page], scope: Scope) -> None:
     assert pages
     for page in pages:
         _records(page.records, scope)
+        _asides(page.unreadable)
         assert all(row_id == canonical_id(row_id) for row_id in page.tombstones)
         Origin(URL).trust(Checkpoint.parse(page.checkpoint).link)
     assert [page.last for page in pages] == [*[False] * (len(pages) - 1), True]
+
+
+def _asides(rows: Iterable[Unreadable]) -> None:
+    for row in rows:
+        assert row.row_id is None or row.row_id == canonical_id(row.row_id)
+        judge_words(row.reason)
+        assert len(row.payload) <= 8192
 
 
 def _records(records: Iterable[Record], scope: Scope) -> None:
