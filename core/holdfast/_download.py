@@ -115,8 +115,9 @@ class Download:
         report.problem = outcome.held.message if outcome.held is not None else None
         async with self._store.lock:
             due = state.membership_due or state.table in self._engine.links_noted
-            state = replace(state, complete=True, membership_due=due, leaving=outcome.leaving)
-            state = replace(state, problem=report.problem, last_sync=self._engine.now())
+            state = replace(state, complete=True, membership_due=due)
+            state = replace(state, leaving=outcome.held is not None, problem=report.problem)
+            state = replace(state, last_sync=self._engine.now())
             writes = Writes()
             writes.put(SCOPES, state.record())
             await self._removal.note(state.table, outcome, writes)

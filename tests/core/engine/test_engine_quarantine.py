@@ -267,6 +267,36 @@ async def test_retry_asks_for_the_one_row(world: World, ids: list[str]) -> None:
         assert "A5" not in here
 
 
+async def test_rows_with_and_without_a_key_can_be_asked_for_at_once(
+    world: World, ids: list[str]
+) -> None:
+    async with world.replica() as replica:
+        await replica.download()
+        garble(world, ids[3])
+        garble(world, ids[4], key=False)
+        await replica.sync()
+        for issue in await asked(replica):
+            await replica.retry(issue.id)
+        world.server.garbled.clear()
+        assert (await replica.sync()).complete
+        assert await asked(replica) == []
+        assert len(await names(replica)) == 8
+
+
+async def test_asking_again_and_hearing_of_nobody_knows_which_row_takes_none(
+    world: World, ids: list[str]
+) -> None:
+    async with world.replica() as replica:
+        await replica.download()
+        garble(world, ids[3])
+        await replica.sync()
+        (issue,) = await asked(replica)
+        await replica.retry(issue.id)
+        world.server.garbled[ids[3]] = Unreadable(None, REASON)
+        await replica.sync()
+        assert "A3" in await names(replica)
+
+
 async def test_what_cannot_be_done_says_what_can(world: World, ids: list[str]) -> None:
     garble(world, ids[3])
     async with world.replica() as replica:
@@ -424,7 +454,7 @@ async def test_a_related_row_that_makes_no_sense_holds_up_no_other(world: World)
         assert await names(replica, "contact") == ["P0", "P2"]
         assert [issue.row_id for issue in await asked(replica)] == [people[1]]
         world.server.garbled.clear()
-        world.server.update("contact", people[1], {"fullname": "P1"})
+        world.server.create("account", {"name": "B"})  # so that it is looked at again
         await replica.sync()
         assert await names(replica, "contact") == ["P0", "P1", "P2"]
         assert await asked(replica) == []
