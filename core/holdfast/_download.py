@@ -16,7 +16,7 @@ from typing import Final
 from holdfast._engine import Engine
 from holdfast._membership import Membership
 from holdfast._plan import rows
-from holdfast._plan.pages import has_drifted, settled
+from holdfast._plan.pages import checked, has_drifted, settled
 from holdfast._plan.rows import RowState, image_of
 from holdfast._quarantine import Quarantine
 from holdfast._removal import Outcome, Removal
@@ -163,7 +163,8 @@ class Download:
         nothing_yet = state.checkpoint is None and not state.complete
         pages = self._engine.transport.pull(scope.scope, state.checkpoint)
         async with aclosing(pages):  # type: ignore[type-var]  # every async generator can be closed
-            async for page in pages:
+            async for given in pages:
+                page = checked(given, scope.schema.fields)
                 if has_drifted(page):
                     raise ProtocolError(_drift(scope.name, page))
                 state = await self._page(scope, state, page, report, nothing_yet=nothing_yet)

@@ -82,7 +82,7 @@ class Upload:
             if not ops:
                 break
             held = await self._deletion.hold(ops)
-            if held:
+            if held is not None:
                 for issue in held:
                     self._raised(issue)
                 continue
