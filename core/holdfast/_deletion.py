@@ -35,24 +35,34 @@ class Deletion:
         self._sent: dict[str, set[str]] = defaultdict(set)
         self._made: set[str] = set()
 
-    async def hold(self, ops: Sequence[Op]) -> list[IssueState]:
-        """Hold deletes of which there are too many to go unasked; return the new issues.
+    async def hold(self, ops: Sequence[Op]) -> list[IssueState] | None:
+        """Hold deletes of which there are too many to go unasked.
 
         :param ops: the whole outbox
+        :returns: the new issues; None where the outbox is as it was
         """
         self._made |= guards.created(ops)
         if not any(op.kind is OpKind.DELETE for op in ops):
-            return []
+            return None
         open_issues = [
             issue for issue in await self._store.issues() if issue.kind is IssueKind.DELETION
         ]
         asked = {op_id for issue in open_issues for op_id in issue.ops}
-        raised: list[IssueState] = []
+        changed: list[IssueState] | None = None
         for table, deletes in guards.deletes(ops, asked, self._made).items():
             known = next((issue for issue in open_issues if issue.table == table), None)
+            if known is not None and self._agreed(known):
+                await self.settle(known, rows.allowed)
+                changed = changed or []
+                continue
             issue = await self._judge(table, deletes, known)
-            raised += [issue] if issue is not None else []
-        return raised
+            changed = [*(changed or []), issue] if issue is not None else changed
+        return changed
+
+    def _agreed(self, issue: IssueState) -> bool:
+        """Tell whether the profile has come to allow what a person was asked about."""
+        limit, extent = self._limit(issue.table), issue.extent
+        return limit is None or (extent is not None and limit.allows(extent.rows, extent.of))
 
     def sending(self, ops: Sequence[Op]) -> None:
         """Note what is about to be sent."""

@@ -16,7 +16,7 @@ from typing import Final
 from holdfast._engine import Engine
 from holdfast._membership import Membership
 from holdfast._plan import rows
-from holdfast._plan.pages import has_drifted, settled
+from holdfast._plan.pages import checked, has_drifted, settled
 from holdfast._plan.rows import RowState, image_of
 from holdfast._quarantine import Quarantine
 from holdfast._removal import Outcome, Removal
@@ -116,8 +116,9 @@ class Download:
             if not state.complete:
                 await self._store.filled(state.table)
             due = state.membership_due or state.table in self._engine.links_noted
-            state = replace(state, complete=True, membership_due=due, leaving=outcome.leaving)
-            state = replace(state, problem=report.problem, last_sync=self._engine.now())
+            state = replace(state, complete=True, membership_due=due)
+            state = replace(state, leaving=outcome.held is not None, problem=report.problem)
+            state = replace(state, last_sync=self._engine.now())
             writes = Writes()
             writes.put(SCOPES, state.record())
             await self._removal.note(state.table, outcome, writes)
@@ -163,7 +164,8 @@ class Download:
         nothing_yet = state.checkpoint is None and not state.complete
         pages = self._engine.transport.pull(scope.scope, state.checkpoint)
         async with aclosing(pages):  # type: ignore[type-var]  # every async generator can be closed
-            async for page in pages:
+            async for given in pages:
+                page = checked(given, scope.schema.fields)
                 if has_drifted(page):
                     raise ProtocolError(_drift(scope.name, page))
                 state = await self._page(scope, state, page, report, nothing_yet=nothing_yet)

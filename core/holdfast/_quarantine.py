@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from holdfast._engine import Engine
+from holdfast._plan import pages
 from holdfast._plan import quarantine as plan
 from holdfast._scopes import TableScope
 from holdfast._store import Writes, equals
@@ -48,7 +49,8 @@ class Quarantine:
         records: dict[str, Record] = {}
         torn: dict[str, Unreadable] = {}
         whole = True
-        for row in answer:
+        for given in answer:
+            row = _sound(given, scope)
             if not isinstance(row, Unreadable):
                 if row[0] in asked:
                     records[str(row[0])] = row
@@ -171,3 +173,11 @@ class Quarantine:
             extent=extent,
             subject=subject,
         )
+
+
+def _sound(row: Record | Unreadable, scope: TableScope) -> Record | Unreadable:
+    """Return a row as it came, or as one that makes no sense if no storage would take it."""
+    if isinstance(row, Unreadable):
+        return row
+    reason = pages.fault(row, scope.schema.fields)
+    return row if reason is None else pages.aside(row, reason)

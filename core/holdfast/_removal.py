@@ -48,13 +48,11 @@ _CLEAN: Final = Compare(Comparison.EQ, ColumnRef(PENDING_FIELD.name, Kind.BOOLEA
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the rows that must go.
+    """What became of the rows that must go: ``held`` is the question that they wait for, if any.
 
-    ``leaving`` says that some are still here. ``held`` is the question that is open about them, and
     ``raised`` tells that it is new.
     """
 
-    leaving: bool = False
     held: IssueState | None = None
     raised: bool = False
 
@@ -81,13 +79,13 @@ class Removal:
         verdict = guards.judge(scope.rule.removal_limit, count, before, asked)
         if verdict is Verdict.GO or not state.complete:
             await self._evict(scope, And((self._out(scope), _CLEAN)), report)
-            return Outcome(leaving=await self._store.count(scope.name, _GONE) > 0)
+            return Outcome()
         if chosen_anew:
             await self._evict(scope, And((self._left(scope), _CLEAN)), report)
         if verdict is Verdict.WAIT:
-            return Outcome(leaving=True, held=open_issue)
+            return Outcome(open_issue)
         question = self._question(scope.name, Extent(count, of, counted))
-        return Outcome(leaving=True, held=question, raised=True)
+        return Outcome(question, raised=True)
 
     async def note(self, table: str, outcome: Outcome, writes: Writes) -> None:
         """Write the question that is open, and close those that are not."""
@@ -108,8 +106,7 @@ class Removal:
         if now > issue.extent.rows:
             raise IssueNotFound(issue.id, guards.outgrown(issue.extent, now))
         await self._evict(scope, And((self._out(scope), _CLEAN)), TableReport())
-        leaving = await self._store.count(scope.name, _GONE) > 0
-        await self._answered(issue, lambda state: replace(state, leaving=leaving, problem=None))
+        await self._answered(issue, lambda state: replace(state, leaving=False, problem=None))
 
     async def ask_again(self, issue: IssueState) -> None:
         """Have the table read anew; what the server then has stays, the rest is asked about."""

@@ -88,7 +88,7 @@ class Upload:
                 continue
             self._total = max(self._total, len(ops))
             held = await self._deletion.hold(ops)
-            if held:
+            if held is not None:
                 for issue in held:
                     self._raised(issue)
                 continue

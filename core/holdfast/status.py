@@ -232,7 +232,7 @@ class Uploading:
 
 @dataclass(frozen=True, slots=True)
 class IssueRaised:
-    """A person is asked."""
+    """A person is asked; ``row_id`` is empty where it is about many rows."""
 
     issue_id: str
     table: str

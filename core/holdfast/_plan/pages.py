@@ -1,14 +1,85 @@
-"""What a page says, once it says each thing once."""
+"""What a page says, once each cell is of its kind and each thing is said once.
+
+A storage refuses a whole commit for one cell of another kind; so a transport that hands one on is
+caught here, where it costs one row.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from decimal import Decimal
+from typing import Any, Final
 
-from holdfast.model import Page
+from holdfast.model import Page, Record, Unreadable
+from holdfast.schema import Field, Kind
 
 #: A page with more rows than this, none of which makes sense, tells of another schema.
 FEW: Final = 5
+_TYPES: Final = {
+    Kind.TEXT: str,
+    Kind.KEY: str,
+    Kind.INTEGER: int,
+    Kind.REAL: float,
+    Kind.DECIMAL: Decimal,
+    Kind.BOOLEAN: bool,
+    Kind.DATETIME: str,
+}
+_INT64: Final = 2**63
+
+
+def checked(page: Page, fields: Sequence[Field]) -> Page:
+    """Return the page with those records aside that a storage would refuse."""
+    if _fault(page.records, fields) is None:
+        return page
+    faults = [(record, fault(record, fields)) for record in page.records]
+    torn = [aside(record, reason) for record, reason in faults if reason is not None]
+    fine = [record for record, reason in faults if reason is None]
+    return replace(page, records=fine, unreadable=[*page.unreadable, *torn])
+
+
+def fault(record: Record, fields: Sequence[Field]) -> str | None:
+    """Return what is wrong with a record, if anything is."""
+    return _fault([record], fields)
+
+
+def aside(record: Record, reason: str) -> Unreadable:
+    """Return a record that no storage takes as what it is: a row that makes no sense."""
+    key = record[0] if record else None
+    row_id = key if isinstance(key, str) and key and _storable(Kind.KEY, [key]) else None
+    return Unreadable(row_id, reason, repr(list(record)))
+
+
+def _fault(records: Sequence[Record], fields: Sequence[Field]) -> str | None:
+    """Return what is wrong with some of the records: a column at a time, so that it is quick."""
+    if any(len(record) != len(fields) + 1 for record in records):
+        return f"the transport gave other than {len(fields)} cells and a version"
+    for field, column in zip(fields, zip(*records, strict=True), strict=False):
+        cells = [cell for cell in column if cell is not None]
+        if set(map(type, cells)) - {_TYPES[field.kind]} or not _storable(field.kind, cells):
+            return f"the transport gave {field.name} a cell that is no {field.kind.value}"
+    if not all(record[0] for record in records):
+        return "the transport gave a row without an id"
+    return None
+
+
+def _storable(kind: Kind, cells: Sequence[Any]) -> bool:  # Any: of the kind's type
+    match kind:
+        case Kind.INTEGER:
+            return not cells or (min(cells) >= -_INT64 and max(cells) < _INT64)
+        case Kind.REAL:
+            return all(map(math.isfinite, cells))
+        case Kind.DECIMAL:
+            return all(cell.is_finite() for cell in cells)
+        case Kind.BOOLEAN:
+            return True
+        case _:
+            try:
+                "".join(cells).encode()
+            except UnicodeEncodeError:
+                return False
+            return True
 
 
 def settled(page: Page) -> Page:

@@ -238,6 +238,20 @@ async def test_the_profile_sets_the_limit(world: World, limit: object, asks: boo
         assert there(world) == (MANY if asks else 0)
 
 
+async def test_a_limit_that_is_raised_answers_the_question(world: World) -> None:
+    ids = fill(world, MANY)
+    async with world.replica() as replica:
+        await replica.download()
+        await delete(replica, ids)
+        await replica.sync()
+        await held(replica)
+    world.tables[0]["delete_limit"] = "off"
+    async with world.replica() as replica:
+        assert (await replica.sync()).complete
+        assert there(world) == 0
+        assert await replica.issues() == []
+
+
 async def test_a_crash_while_asking_sends_none_of_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

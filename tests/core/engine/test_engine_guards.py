@@ -8,7 +8,10 @@ from dataclasses import replace
 import pytest
 
 import holdfast
+from holdfast._engine import Engine
+from holdfast._removal import chunks
 from holdfast.errors import IssueNotFound, StorageFull, Unreachable
+from holdfast.filters import Expression
 from holdfast.model import Page, Record, Scope, Unreadable
 from holdfast.status import Availability, Cause, Issue, IssueKind
 from holdfast.testing import MemoryServer
@@ -185,6 +188,33 @@ async def test_a_few_that_break_off_go_with_the_next_cycle(
         assert await count(replica) == 6
 
 
+async def test_rows_that_come_in_the_same_sync_do_not_make_it_a_smaller_part(
+    world: World,
+) -> None:
+    ids = fill(world, 200)
+    async with world.replica() as replica:
+        await replica.download()
+        delete(world, ids[:60])
+        fill(world, 200)
+        await replica.sync()
+        issue = await held(replica)
+        assert issue.extent is not None
+        assert (issue.extent.rows, issue.extent.of) == (60, 400)
+
+
+async def test_a_part_is_of_the_rows_that_were_here_at_the_last_sync(world: World) -> None:
+    ids = fill(world, 200)
+    async with world.replica() as replica:
+        await replica.download()
+        more = fill(world, 200)
+        await replica.sync()
+        for _ in range(200):
+            await replica.table("account").create({"name": "Mine"})
+        await replica.sync()
+        delete(world, [*ids[:60], *more[:60]])
+        assert (await replica.sync()).complete, "a fifth of six hundred"
+
+
 # A yes is for what was shown.
 
 
@@ -281,6 +311,30 @@ async def test_an_edit_that_is_given_up_does_not_make_a_row_that_is_gone_come_ba
         await replica.allow(issue.id)
         await replica.sync()
         assert await count(replica) == 0
+
+
+async def test_a_row_that_is_edited_while_others_go_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = sorted(fill(world, MANY))
+    async with world.replica() as replica:
+        await replica.download()
+        delete(world, ids)
+        await replica.sync()
+        issue = await held(replica)
+
+        async def meanwhile(
+            engine: Engine, table: str, where: Expression
+        ) -> AsyncIterator[list[str]]:
+            async for some in chunks(engine, table, where):
+                await replica.table("account").update(some[0], {"telephone1": "mine"})
+                yield some
+
+        with monkeypatch.context() as patched:
+            patched.setattr("holdfast._removal.chunks", meanwhile)
+            await replica.allow(issue.id)
+        assert [row.id async for row in replica.table("account").query()] == ids[:1]
+        assert len(await replica.pending()) == 1
 
 
 # Reading anew.

@@ -231,6 +231,23 @@ async def test_a_list_that_would_take_many_rows_is_asked_about(
         assert await replica.table("account").count() == 60
 
 
+async def test_a_row_that_was_gone_and_is_listed_again_stays(world: World, server: Server) -> None:
+    """A lost right that came back: no page brings the row, since nobody has changed it."""
+    rows = [server.create("account", {"name": f"A{n}", **at(0)}) for n in range(3)]
+    keeping(world, filter={"odata": TODAY}, removal_limit={"rows": 0, "percent": 0})
+    async with world.replica() as replica:
+        await replica.download()
+        before = server._tables["account"].rows[rows[0]]
+        server.delete("account", rows[0])
+        await replica.sync()
+        assert len(await replica.issues()) == 1
+        server._tables["account"].rows[rows[0]] = before
+        server._tables["account"].gone.clear()
+        assert (await replica.sync()).complete
+        assert await names(replica) == ["A0", "A1", "A2"]
+        assert await replica.issues() == []
+
+
 async def test_what_the_server_says_twice_is_true(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from holdfast._plan import guards
 from holdfast._plan.guards import Verdict
-from holdfast._plan.pages import FEW, has_drifted, settled
+from holdfast._plan.pages import FEW, checked, has_drifted, settled
 from holdfast._plan.quarantine import (
     LONGEST_PAYLOAD,
     MOST_ISSUES,
@@ -23,6 +25,7 @@ from holdfast._plan.quarantine import (
 from holdfast._tables import IssueState
 from holdfast.model import Op, OpKind, OpState, Page, Unreadable
 from holdfast.profile import Limit
+from holdfast.schema import Field, Kind
 from holdfast.status import Cause, Extent, IssueKind
 
 counts = st.integers(0, 10_000)
@@ -120,6 +123,33 @@ def test_a_page_without_a_row_that_makes_sense_tells_of_another_schema() -> None
     assert has_drifted(page(gone="x", torn=torn))
     assert not has_drifted(page(records="a1", torn=torn))
     assert not has_drifted(page(torn=torn[2:]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (Kind.TEXT, ["", "Ø", "\U0001f600", None], [5, "\ud800", b"x"]),
+        (Kind.INTEGER, [0, 2**63 - 1, -(2**63), None], [True, 1.0, 2**63, -(2**63) - 1]),
+        (Kind.REAL, [0.0, -1e300, None], [1, float("nan"), float("inf")]),
+        (Kind.DECIMAL, [Decimal("1e30"), None], [1, 1.0, Decimal("NaN"), Decimal("-Infinity")]),
+        (Kind.BOOLEAN, [True, False, None], [1, "true"]),
+        (Kind.DATETIME, ["2024-01-01", None], [5]),
+    ],
+)
+def test_a_record_has_cells_that_a_storage_takes(
+    kind: Kind, good: list[Any], bad: list[Any]
+) -> None:
+    fields = (Field("id", Kind.KEY), Field("x", kind))
+    fine = [(str(n), cell, "v") for n, cell in enumerate(good)]
+    assert checked(Page(fine, (), "c", last=True), fields).records is fine
+    torn = [(f"-{n}", cell, "v") for n, cell in enumerate(bad)]
+    page = checked(Page([*fine, *torn], ("t",), "c", last=True), fields)
+    assert list(page.records) == fine
+    assert [row.row_id for row in page.unreadable] == [record[0] for record in torn]
+    assert {row.reason for row in page.unreadable} == {
+        f"the transport gave x a cell that is no {kind.value}"
+    }
+    assert page.tombstones == ("t",)
 
 
 # Rows put aside.

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from holdfast.errors import ProtocolError
 from holdfast.model import Applied, Conflicted, NotApplied, OpKind, Page, Unreadable
+from holdfast_emulator import Fault, FaultKind
 from support.dataverse import (
     NAME_ONLY,
     World,
@@ -114,6 +115,17 @@ async def test_a_list_of_ids_takes_no_such_row() -> None:
             _ = [row_id async for row_id in transport.list_ids(NAME_ONLY, None)]
 
 
+async def test_a_list_of_ids_by_fetchxml_takes_no_such_row(world: World) -> None:
+    for number in range(3):
+        world.account(number)
+    world.server.faults.add(Fault(FaultKind.LOSE_KEY, path="fetchXml"))
+    condition = '<filter><condition attribute="name" operator="not-null"/></filter>'
+    async with world.open() as transport:
+        scope = await account_scope(transport)
+        with pytest.raises(ProtocolError, match="no accountid"):
+            _ = [row_id async for row_id in transport.list_ids(scope, condition)]
+
+
 # What is pushed.
 
 
@@ -147,3 +159,25 @@ async def test_an_op_whose_row_cannot_be_read_back_stops_itself_only(world: Worl
         fine = world.op(OpKind.UPDATE, second, name="Mine")
         [outcome] = await pushed(transport, scope, fine)
         assert isinstance(outcome, Applied)
+
+
+async def test_where_nobody_knows_which_row_was_read_back_none_of_them_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [world.account(1), world.account(2)]
+    stale = [world.version(row_id) for row_id in rows]
+    for row_id in rows:
+        world.rename(row_id, "Moved")
+
+    async def fetched(*_: object) -> list[Unreadable]:
+        return [Unreadable(None, "it has no accountid")]
+
+    monkeypatch.setattr("holdfast_dataverse._replies.fetch", fetched)
+    async with world.open() as transport:
+        scope = await account_scope(transport)
+        ops = [
+            world.op(OpKind.UPDATE, row_id, version=version, name="Mine")
+            for row_id, version in zip(rows, stale, strict=True)
+        ]
+        outcomes = await pushed(transport, scope, *ops)
+    assert [type(outcome) for outcome in outcomes] == [NotApplied, NotApplied], "not: it is gone"

@@ -102,6 +102,12 @@ class FolderHarness(TransportHarness):
         row = self.server.get("account", row_id)
         return None if row is None else dict(row)
 
+    async def server_garble(self, row_id: str) -> bool:
+        self.server.edit("account", row_id, {"employees": 0})
+        path = self.server.folder / "account" / f"{row_id}.json"
+        path.write_text(path.read_text("utf-8").replace('"employees": 0', '"employees": "0"'))
+        return True
+
     def lose_next_reply(self) -> None:
         self._transport.deaf = True
 
@@ -144,12 +150,14 @@ async def test_a_folder_that_is_away_is_unreachable(harness: FolderHarness) -> N
         assert await transport.probe() is Connectivity.CONNECTED
 
 
-async def test_a_row_that_is_no_row_is_a_protocol_error(harness: FolderHarness) -> None:
+async def test_a_row_that_is_no_row_comes_aside(harness: FolderHarness) -> None:
     row_id = harness.server.add("account", {"name": "Parent"})
     (harness.server.folder / "account" / f"{row_id}.json").write_text("[]")
     async with harness.open() as transport:
         scope = await scope_of(transport)
-        with pytest.raises(ProtocolError, match="holds something else"):
-            await transport.fetch(scope, [row_id])
+        [torn] = await transport.fetch(scope, [row_id])
+        assert isinstance(torn, Unreadable)
+        assert (torn.row_id, torn.payload) == (row_id, "[]")
+        assert torn.reason == "its file holds something else: ValueError"
         with pytest.raises(ProtocolError, match="no filter language"):
             await anext(transport.list_ids(scope, "name = Parent"))

@@ -27,7 +27,7 @@ from holdfast.model import Row
 from holdfast.schema import Column, ColumnType, DateBehavior, Relationship, TableSchema
 from holdfast.values import Cell, Change, to_cells, to_change
 
-from ._cells import Json, decode, encode
+from ._cells import Json, decode, encode, fits
 
 #: How long somebody else may hold the folder, in seconds.
 PATIENCE: Final = 10
@@ -107,7 +107,11 @@ class FolderServer:
         return sorted(path.stem for path in (self.folder / table).glob("*.json"))
 
     def row(self, schema: TableSchema, row_id: str) -> Stored | None:
-        """Return a row, if it is there."""
+        """Return a row, if it is there.
+
+        :raises ValueError: its file holds something else
+        :raises ArithmeticError: as above, where a decimal belongs
+        """
         try:
             content = self._path(schema.name, row_id).read_bytes()
         except FileNotFoundError:
@@ -117,6 +121,9 @@ class FolderServer:
             raise ValueError(f"row {row_id} of {schema.name} is no object")
         kinds = {field.name: field.kind for field in schema.fields}
         cells = {name: decode(kind, written.get(name)) for name, kind in kinds.items()}
+        for name, kind in kinds.items():
+            if not fits(kind, cells[name]):
+                raise ValueError(f"{name} of row {row_id} is no {kind.value}")
         return Stored(cells, hashlib.sha256(content).hexdigest()[:32])
 
     def put(self, schema: TableSchema, row_id: str, changes: Mapping[str, Change]) -> None:

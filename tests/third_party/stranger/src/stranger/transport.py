@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
@@ -17,6 +18,7 @@ from holdfast.model import (
     Capabilities,
     Conflicted,
     Connectivity,
+    NotApplied,
     Op,
     OpKind,
     Outcome,
@@ -25,6 +27,7 @@ from holdfast.model import (
     Refused,
     Scope,
     Unit,
+    Unreadable,
 )
 from holdfast.schema import TableSchema
 from holdfast.values import Reference, from_cells
@@ -99,7 +102,7 @@ class FolderTransport(Transport):
         """Return how many rows there are."""
         return len(await self._ask(lambda: self._server.ids(scope.table)))
 
-    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
+    async def fetch(self, scope: Scope, ids: Sequence[str]) -> list[Record | Unreadable]:
         """Return the rows with these ids."""
         return await self._ask(lambda: self._records(scope, ids))
 
@@ -140,7 +143,7 @@ class FolderTransport(Transport):
         taken = waiting[: self._page_size]
         last = len(taken) == len(waiting)
         place = f"{_LOG}|{line}|" if last else f"{_ROWS}|{line}|{taken[-1]}"
-        return Page(self._records(scope, taken), (), f"{epoch}|{place}", last)
+        return self._filled(scope, taken, f"{epoch}|{place}", last=last)
 
     def _changes(self, scope: Scope, epoch: str, line: int) -> Page:
         """Return the rows as they are now, of one stretch of the log."""
@@ -149,14 +152,34 @@ class FolderTransport(Transport):
         taken = waiting[: self._page_size]
         last = len(taken) == len(waiting)
         ids = list(dict.fromkeys(touched.row_id for touched in taken))
-        records = self._records(scope, ids)
-        gone = set(ids) - {str(record[0]) for record in records}
         place = f"{_LOG}|{len(log) if last else taken[-1].number}|"
-        return Page(records, sorted(gone), f"{epoch}|{place}", last)
+        page = self._filled(scope, ids, f"{epoch}|{place}", last=last)
+        there = {record[0] for record in page.records} | {torn.row_id for torn in page.unreadable}
+        return replace(page, tombstones=sorted(set(ids) - there))
 
-    def _records(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
-        rows = (self._server.row(scope.schema, row_id) for row_id in ids)
-        return [self._record(scope, row) for row in rows if row is not None]
+    def _filled(self, scope: Scope, ids: Sequence[str], checkpoint: str, *, last: bool) -> Page:
+        """Return a page of those rows that are there; what makes no sense comes aside."""
+        found = self._records(scope, ids)
+        torn = [row for row in found if isinstance(row, Unreadable)]
+        records = [row for row in found if not isinstance(row, Unreadable)]
+        return Page(records, (), checkpoint, last, torn)
+
+    def _records(self, scope: Scope, ids: Sequence[str]) -> list[Record | Unreadable]:
+        found = (self._found(scope, row_id) for row_id in ids)
+        return [row for row in found if row is not None]
+
+    def _found(self, scope: Scope, row_id: str) -> Record | Unreadable | None:
+        """Return a row, if it is there; a file that holds something else stops only itself."""
+        try:
+            row = self._server.row(scope.schema, row_id)
+            return None if row is None else self._record(scope, row)
+        except (ValueError, ArithmeticError) as error:
+            what = type(error).__name__  # its text may have a value
+            return Unreadable(row_id, f"its file holds something else: {what}", self._text(row_id))
+
+    def _text(self, row_id: str) -> str:
+        files = self._server.folder.glob(f"*/{row_id}.json")
+        return next((file.read_text("utf-8", "replace") for file in files), "")
 
     def _record(self, scope: Scope, row: Stored) -> Record:
         cells = dict(row.cells)
@@ -193,18 +216,22 @@ class FolderTransport(Transport):
         refusal = _refusal(op, schema)
         if refusal is not None:
             return refusal
+        if isinstance(self._found(scope, op.row_id), Unreadable):
+            return NotApplied(op.id, "its file holds something else")
         row = self._server.row(schema, op.row_id)
         if row is None and op.kind is OpKind.DELETE:
             return Applied(op.id, None)
         if not _may(op, row):
             mine = row is not None and op.attempts > 1 and _holds(op, row, schema)
             outcome = Applied if mine else Conflicted
-            return outcome(op.id, next(iter(self._records(scope, [op.row_id])), None))
+            return outcome(op.id, None if row is None else self._record(scope, row))
         if op.kind is OpKind.DELETE:
             self._server.remove(op.table, op.row_id)
             return Applied(op.id, None)
         self._server.put(schema, op.row_id, op.changes)
-        return Applied(op.id, self._records(scope, [op.row_id])[0])
+        written = self._server.row(schema, op.row_id)
+        assert written is not None
+        return Applied(op.id, self._record(scope, written))
 
     async def _ask(self, question: Callable[[], T]) -> T:
         """Ask the folder in a thread, with everybody else kept out."""
