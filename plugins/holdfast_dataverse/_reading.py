@@ -76,6 +76,7 @@ async def fetch(session: Session, scope: Scope, ids: Sequence[str]) -> list[Reco
     annotated = preferred_annotations(scope)
     headers = {"Accept": "application/json"} | ({"Prefer": annotated} if annotated else {})
     paths = [_of_ids(scope, chunk) for chunk in _chunks(ids, _IDS_A_PART)]
+    asked = set(map(canonical_id, ids))
     found: list[Record | Unreadable] = []
     for batch in _chunks(paths, _PARTS_A_BATCH):
         for answer in await read_all(session, batch, headers):
@@ -84,6 +85,11 @@ async def fetch(session: Session, scope: Scope, ids: Sequence[str]) -> list[Reco
             if page.next_link is not None:
                 raise ProtocolError(
                     f"only a part of the rows of {scope.table} that were asked for came; "
+                    "nothing of it was used, the next sync asks again"
+                )
+            if not asked.issuperset(str(record[0]) for record in page.records):
+                raise ProtocolError(
+                    f"rows of {scope.table} came that nobody asked for; "
                     "nothing of it was used, the next sync asks again"
                 )
             found += [*page.records, *page.unreadable]

@@ -17,7 +17,9 @@ import pytest
 from support.planting import VARIABLE
 
 HERE = Path(__file__).parent
-TRANSPORT, BODIES = "test_dataverse_hostile_transport.py", "test_dataverse_hostile_bodies.py"
+TRANSPORT, BODIES, ANSWERS = (
+    f"test_dataverse_hostile_{kind}.py" for kind in ("transport", "bodies", "answers")
+)
 KILLS = {
     "m43_next_link_followed_anywhere": [
         f"{TRANSPORT}::test_no_link_leads_away[S-01 0-nextLink]",
@@ -25,7 +27,7 @@ KILLS = {
         "test_dataverse_links.py::test_a_stored_checkpoint_of_another_server_is_not_followed",
     ],
     "m44_token_in_errors_and_logs": [
-        f"{TRANSPORT}::test_a_page_that_is_none_is_a_typed_error_in_words[is no HTTP]",
+        f"{ANSWERS}::test_a_page_that_is_none_is_a_typed_error_in_words[is no HTTP]",
         "test_dataverse_session.py::test_no_token_in_logs_and_errors",
     ],
     "m45_body_not_capped": [

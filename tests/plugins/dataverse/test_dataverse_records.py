@@ -262,7 +262,7 @@ def test_a_lookup_brings_its_table_and_its_name_only_when_they_are_wanted() -> N
         "_owner_value": KEY,
         f"_owner_value@{FORMATTED}": "Jane",
     }
-    [record] = Reader(scope).page(json.dumps({"value": [row]}).encode()).records
+    [record] = Reader(scope).whole(json.dumps({"value": [row]}).encode()).records
     assert record == (account_id(1), TARGET, "contact", None, KEY, "Jane", 'W/"1"')
 
 
@@ -277,7 +277,7 @@ def test_files_and_images_bring_ids_and_names() -> None:
     scope = scope_of(Column("contract", ColumnType.FILE), Column("photo", ColumnType.IMAGE))
     assert select(scope) == "accountid,contract,contract_name,photoid"
     row = account_row(1, contract=TARGET, contract_name="a.pdf", photoid=KEY)
-    [record] = Reader(scope).page(json.dumps({"value": [row]}).encode()).records
+    [record] = Reader(scope).whole(json.dumps({"value": [row]}).encode()).records
     assert record == (account_id(1), TARGET, "a.pdf", KEY, None, 'W/"1"')
 
 
