@@ -11,6 +11,10 @@ from typing import Annotated, Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from holdfast.errors import ProtocolError
+from holdfast_dataverse._answers import Answer, require
+from holdfast_dataverse._crowds import MOST_DESCRIBED, refuse_too_many_members
+
 T = TypeVar("T")
 Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -121,3 +125,18 @@ class Link(msgspec.Struct, rename="pascal"):
     referencing_entity_navigation_property_name: str | None = None
     referenced_entity_navigation_property_name: str | None = None
     is_hierarchical: bool | None = None
+
+
+def described(answer: Answer, about: str, decoder: msgspec.json.Decoder[T]) -> T:
+    """Return a description as it stands in an answer.
+
+    :raises ProtocolError: it makes no sense
+    """
+    require(answer, about)
+    refuse_too_many_members(answer.body, MOST_DESCRIBED)
+    try:
+        return decoder.decode(answer.body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ProtocolError(
+            f"{about} is not understood ({error}); nothing was changed here, ask an administrator"
+        ) from error

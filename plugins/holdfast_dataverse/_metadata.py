@@ -27,8 +27,7 @@ from holdfast.schema import (
     TableSchema,
     is_identifier,
 )
-from holdfast_dataverse._answers import Answer, legible, require
-from holdfast_dataverse._crowds import MOST_DESCRIBED, refuse_too_many_members
+from holdfast_dataverse._answers import Answer, legible
 from holdfast_dataverse._descriptions import (
     Attribute,
     Described,
@@ -37,6 +36,7 @@ from holdfast_dataverse._descriptions import (
     OptionSet,
     Table,
     Values,
+    described,
     label_of,
 )
 from holdfast_dataverse._pairs import MANY_TO_MANY, many_to_many
@@ -152,10 +152,12 @@ def table_schema(
     about = f"the description of {table}"
     if answers[0].status == 404:
         return None
-    head = _decoded(answers[0], about, _head)
+    head = described(answers[0], about, _head)
     _refuse_special(table, head.table_type)
     if head.logical_name != table or not is_identifier(head.entity_set_name):
-        raise ProtocolError(f"{about} is about another table, or about none")
+        raise ProtocolError(
+            f"{about} is about another table, or about none; nothing was changed here"
+        )
     columns = _values(answers[1], about, _attributes)
     many_to_one = _values(answers[2], about, _links)
     one_to_many = _values(answers[3], about, _links)
@@ -191,7 +193,9 @@ class _Reading:
         kept = [column for row in columns if (column := self._column(row)) is not None]
         by_name = {column.name: column for column in kept}
         if primary_id not in by_name:
-            raise ProtocolError(f"the description of {name} lacks its primary id")
+            raise ProtocolError(
+                f"the description of {name} lacks its primary id; ask an administrator"
+            )
         primary_name = self.head.primary_name_attribute
         return TableSchema(
             name,
@@ -297,7 +301,9 @@ def _default(kind: ColumnType, detail: Detail) -> int | bool | None:
 def _behavior(name: str, detail: Detail) -> DateBehavior:
     said = detail.date_time_behavior.value if detail.date_time_behavior else "UserLocal"
     if said not in _BEHAVIORS:
-        raise ProtocolError(f"the dates of column {name!r} behave in an unknown way")
+        raise ProtocolError(
+            f"the dates of column {name!r} behave in an unknown way; upgrade holdfast"
+        )
     return _BEHAVIORS[said]
 
 
@@ -305,14 +311,5 @@ def _bound(number: Decimal | None) -> Decimal | None:
     return number if number is not None and number.is_finite() else None
 
 
-def _decoded(answer: Answer, about: str, decoder: msgspec.json.Decoder[T]) -> T:
-    require(answer, about)
-    refuse_too_many_members(answer.body, MOST_DESCRIBED)
-    try:
-        return decoder.decode(answer.body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{about} is not understood ({error})") from error
-
-
 def _values(answer: Answer, about: str, decoder: msgspec.json.Decoder[Values[T]]) -> Sequence[T]:
-    return _decoded(answer, about, decoder).value
+    return described(answer, about, decoder).value

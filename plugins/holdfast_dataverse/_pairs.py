@@ -10,10 +10,9 @@ from typing import Final
 
 import msgspec
 
-from holdfast.errors import ProtocolError
 from holdfast.schema import ManyToMany, is_identifier
-from holdfast_dataverse._answers import Answer, require
-from holdfast_dataverse._crowds import MOST_DESCRIBED, refuse_too_many_members
+from holdfast_dataverse._answers import Answer
+from holdfast_dataverse._descriptions import Values, described
 
 #: What is asked of the relationships that a table is an end of.
 MANY_TO_MANY: Final = (
@@ -36,11 +35,7 @@ class _Pairs(msgspec.Struct, rename="pascal"):
     entity2_navigation_property_name: str | None = None
 
 
-class _Listed(msgspec.Struct):
-    value: list[_Pairs]
-
-
-_decoder: Final = msgspec.json.Decoder(_Listed)
+_decoder: Final = msgspec.json.Decoder(Values[_Pairs])
 
 
 def many_to_many(answer: Answer, about: str) -> tuple[ManyToMany, ...]:
@@ -48,12 +43,7 @@ def many_to_many(answer: Answer, about: str) -> tuple[ManyToMany, ...]:
 
     :raises ProtocolError: the answer makes no sense
     """
-    require(answer, about)
-    refuse_too_many_members(answer.body, MOST_DESCRIBED)
-    try:
-        rows = _decoder.decode(answer.body).value
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{about} is not understood ({error})") from error
+    rows = described(answer, about, _decoder).value
     found = {row.schema_name: _relationship(row) for row in rows}
     return tuple(one for one in found.values() if _can_be_kept(one))
 

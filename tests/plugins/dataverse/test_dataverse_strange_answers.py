@@ -153,8 +153,9 @@ AMOUNT = {**KEY, "LogicalName": "amount", "AttributeTypeName": {"Value": "MoneyT
 def described(head: object = HEAD, columns: Any = (KEY, AMOUNT), **detail: object) -> list[Answer]:
     """Return the answers about a table, with one detail of one column."""
     details = {"value": [{"LogicalName": "amount", **detail}]}
-    rest = [ok({"value": []})] * (len(questions("x")) - 3)
-    return [ok(head), ok({"value": list(columns)}), *rest, ok(details)]
+    nothing = ok({"value": []})
+    rest = [nothing] * (len(questions("x")) - 4)
+    return [ok(head), ok({"value": list(columns)}), *rest, ok(details), nothing]
 
 
 def test_a_description_is_read() -> None:
@@ -212,12 +213,14 @@ def test_a_list_of_tables_that_is_none_is_refused_in_words(rows: object) -> None
     ],
 )
 def test_a_refusal_shows_no_value_and_steers_no_terminal(row: dict[str, object]) -> None:
+    body = json.dumps({"value": [row]}).encode()
     with pytest.raises(ProtocolError) as caught:
-        Reader(NAME_ONLY).page(json.dumps({"value": [row]}).encode())
-    words = str(caught.value)
-    assert words.isprintable()
-    assert "owned" not in words
-    assert "Kari" not in words
+        Reader(NAME_ONLY).whole(body)
+    (torn,) = Reader(NAME_ONLY).page(body).unreadable
+    for words in (str(caught.value), torn.reason):
+        assert words.isprintable()
+        assert "owned" not in words
+        assert "Kari" not in words
 
 
 @pytest.mark.parametrize("name", ["accountid", "@odata.etag"])
