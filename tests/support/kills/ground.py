@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ class Ground:
     path: Path
     choose: Random
     options: dict[str, Any] = field(default_factory=dict)
+    tables: Sequence[dict[str, Any]] = tuple({"name": name} for name in TABLES)
     order: dict[str, Any] = field(default_factory=dict)
     acked: dict[str, Does] = field(default_factory=dict)
     known: dict[str, Does] = field(default_factory=dict)
@@ -53,25 +54,23 @@ class Ground:
         value = None if row is None else str(row["telephone1"])
         self.effects[effect.operation.value.lower(), effect.row_id, value] += 1
 
-    def profile(self, *plugins: str, path: Path | None = None) -> dict[str, Any]:
-        """Return the profile of the replica."""
+    def profile(
+        self, *plugins: str, tables: Sequence[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
+        """Return the profile of the replica, perhaps with other tables."""
+        kept = list(tables or self.tables)
         transport = {"driver": "dataverse", "url": self.gate.url, "credential": "token"}
         return {
             "plugins": list(plugins),
-            "storage": {"driver": "sqlite", "path": str(path or self.path)},
+            "storage": {"driver": "sqlite", "path": str(self.path)},
             "transport": {**transport, "token": TOKEN, **self.options},
-            "profile": {"tables": [{"name": name} for name in TABLES]},
+            "profile": {"tables": kept},
         }
-
-    def replica(self, path: Path | None = None) -> AbstractAsyncContextManager[holdfast.Replica]:
-        """Open the replica in this process."""
-        return holdfast.open(self.profile(path=path))
 
     def live(self, act: str, on_told: Callable[[Told], None] | None = None, **order: Any) -> Life:
         """Let a child do something to the replica; each life has a number."""
         self.lives += 1
-        profile = self.profile("witness")
-        given = {"life": self.lives, "profile": profile, **self.order, **order}
+        given = {"life": self.lives, "profile": self.profile("witness"), **self.order, **order}
         return self.nursery.live(act, on_told, **given)
 
     async def unmolested(self, act: str, **order: Any) -> Life:
@@ -123,7 +122,7 @@ class Ground:
     async def agree(self) -> None:
         """Compare every value of every row of the replica with the server's own rows."""
         found = autopsy(self.path)
-        async with self.replica() as replica:
+        async with holdfast.open(self.profile()) as replica:
             for name in TABLES:
                 schema = replica.table(name).schema
                 here = {row.id: dict(row) async for row in replica.table(name).query()}

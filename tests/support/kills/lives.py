@@ -16,14 +16,14 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from importlib import import_module
 from random import Random
 from typing import Any, Final, TypeAlias
 
 import holdfast
 from holdfast.model import OpKind
-from support.kills import mortal
+from support.kills.mortal import mortal
 from support.kills.witness import tell
 
 Order: TypeAlias = Mapping[str, Any]  # Any: JSON
@@ -52,6 +52,12 @@ async def look(order: Order) -> None:
         await _write(replica, order)
         counts = {name: await replica.table(name).count() for name in replica.tables}
         tell("counted", counts=counts, pending=len(await replica.pending()))
+
+
+async def opening(order: Order) -> None:
+    """Open, and close again."""
+    async with holdfast.open(order["profile"]):
+        pass
 
 
 async def _write(replica: holdfast.Replica, order: Order) -> None:
@@ -88,16 +94,24 @@ ACTS: Final[Mapping[str, Callable[[Order], Awaitable[None]]]] = {
     "download": download,
     "sync": sync,
     "look": look,
+    "open": opening,
 }
+
+
+def planted(mutant: str) -> AbstractContextManager[None]:
+    """Return the block in which holdfast has a bug; see ``tests/mutants``."""
+    bug: AbstractContextManager[None] = import_module(f"mutants.{mutant}").planted()
+    return bug
 
 
 def live(order: Order) -> None:
     """Do what the order says, and never return."""
     try:
-        mortal.dies_before_statement(order.get("statement", 0))
+        tell("alive")
+        mortal.statement = order.get("statement", 0)
         with ExitStack() as stack:
             if "mutant" in order:
-                stack.enter_context(import_module(f"mutants.{order['mutant']}").planted())
+                stack.enter_context(planted(order["mutant"]))
             asyncio.run(ACTS[order["act"]](order))  # type: ignore[arg-type]  # a coroutine
     except BaseException:  # noqa: BLE001  the parent sees the status
         traceback.print_exc()
@@ -133,9 +147,12 @@ def main() -> None:
     warm_up()
     for line in sys.stdin:
         assert threading.active_count() == 1
+        order = json.loads(line)
+        if "mutant" in order:
+            planted(order["mutant"])  # imported here, once
         child = os.fork()
         if child == 0:
-            live(json.loads(line))
+            live(order)
         tell("born", pid=child)
         _, status = os.waitpid(child, 0)
         tell("dead", code=os.waitstatus_to_exitcode(status))

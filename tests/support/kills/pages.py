@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from holdfast_emulator import Dataverse
 from support.kills.autopsy import TABLES, Found
 from support.kills.nursery import Life, Told
+
+#: How far a page is that a kill comes upon.
+CAUGHT: Final = ("handed over, not stored", "stored, not told")
 
 
 @dataclass
@@ -48,7 +52,7 @@ class Pages:
                 assert present.get(row_id) == expected.get(row_id), self._verdict(table, row_id)
         self._swept(table, life, found)
         self.rows[table], self.checkpoints[table] = present, checkpoint
-        return {"handed over, not stored": len(handed) - stored, "stored, not told": stored - told}
+        return dict(zip(CAUGHT, (len(handed) - stored, stored - told), strict=True))
 
     def _stored(self, table: str, handed: list[Told], checkpoint: str | None) -> int:
         """Return how many of the pages lie before the checkpoint."""
