@@ -11,7 +11,7 @@ from support.kills.pages import CAUGHT
 KILLS = 50
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_checkpoint_is_never_ahead_of_its_rows_whenever_a_download_dies(
     ground: Ground,
 ) -> None:

@@ -16,7 +16,7 @@ NARROW = [
 ]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_an_older_format_is_brought_forward_or_left_alone_at_any_kill(
     ground: Ground,
 ) -> None:
@@ -34,7 +34,7 @@ async def test_an_older_format_is_brought_forward_or_left_alone_at_any_kill(
     await ground.conclude()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_profile_that_grew_finds_its_rows_and_ops_after_any_kill(ground: Ground) -> None:
     """There is one state between: laid out, and not noted; the next opening heals it."""
     ground.tables = NARROW
@@ -50,7 +50,7 @@ async def test_a_profile_that_grew_finds_its_rows_and_ops_after_any_kill(ground:
     await ground.conclude()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_first_opening_that_was_killed_goes_on(ground: Ground) -> None:
     """Nothing, then the storage's own tables, then all of them; no kill leaves what cannot open."""
     migration = await migration_of(ground, WHOLE)

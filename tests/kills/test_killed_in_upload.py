@@ -11,7 +11,7 @@ from support.kills.settling import EACH, Aim, kill_settlings
 KILLS = 50
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_kill_between_marked_sent_and_the_reply_neither_loses_nor_doubles(
     ground: Ground,
 ) -> None:
@@ -24,7 +24,7 @@ async def test_a_kill_between_marked_sent_and_the_reply_neither_loses_nor_double
     await ground.conclude()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_kill_between_the_reply_and_settling_neither_loses_nor_doubles(
     ground: Ground,
 ) -> None:

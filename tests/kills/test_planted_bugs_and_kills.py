@@ -37,7 +37,7 @@ BUGS = [
 ]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("mutant", "kill", "reason"), BUGS, ids=[f"{m[:3]}-{k.__name__}" for m, k, _ in BUGS]
 )

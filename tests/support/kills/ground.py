@@ -85,8 +85,13 @@ class Ground:
         """Wait for a death, look at the file, and judge all that can be judged by then."""
         assert await life.end() in (0, KILLED), "a life ended by itself; see its traceback"
         await self.gate.quiet()
-        for ack in life.of("ack"):
-            self.acked[ack["op"]] = (ack["kind"], ack["row"], ack["value"])
+        noted = {
+            (kind, row, value): op
+            for told in life.of("write")
+            for op, kind, row, value in told["ops"]
+        }
+        acks = [tuple(told["does"]) for told in life.of("ack")]
+        self.acked |= {noted[does]: does for does in acks}
         found = autopsy(self.path)
         found.check()
         self.known |= self.acked | {op.id: op.effect for op in found.outbox}

@@ -18,13 +18,13 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from importlib import import_module
+from itertools import count, islice
 from random import Random
 from typing import Any, Final, TypeAlias
 
 import holdfast
-from holdfast.model import OpKind
 from support.kills.mortal import mortal
-from support.kills.witness import tell
+from support.kills.witness import VALUE, tell
 
 Order: TypeAlias = Mapping[str, Any]  # Any: JSON
 #: What rows that were made here are called; only those are deleted again.
@@ -32,26 +32,25 @@ MADE: Final = "made in life"
 
 
 async def download(order: Order) -> None:
-    """Fetch, after a few local writes, if any, that stay where they are."""
+    """Fetch."""
     async with holdfast.open(order["profile"]) as replica:
-        await _write(replica, order)
         await replica.download()
 
 
 async def sync(order: Order) -> None:
-    """Write a little, telling of each write that was acknowledged, then send and fetch."""
-    async with holdfast.open(order["profile"]) as replica:
-        await _write(replica, order)
+    """Write a little, then send and fetch while more is written."""
+    async with holdfast.open(order["profile"]) as replica, asyncio.TaskGroup() as beside:
+        writer = await Writer.of(replica, order["life"])
+        await writer.write(order.get("writes", 0))
+        beside.create_task(writer.write(order.get("beside", 0)))
         report = await replica.sync()
         tell("synced", complete=report.complete, waiting=report.waiting)
 
 
 async def look(order: Order) -> None:
-    """Open, write a little, and count what is there."""
+    """Open and write a little."""
     async with holdfast.open(order["profile"]) as replica:
-        await _write(replica, order)
-        counts = {name: await replica.table(name).count() for name in replica.tables}
-        tell("counted", counts=counts, pending=len(await replica.pending()))
+        await (await Writer.of(replica, order["life"])).write(order["writes"])
 
 
 async def opening(order: Order) -> None:
@@ -60,34 +59,46 @@ async def opening(order: Order) -> None:
         pass
 
 
-async def _write(replica: holdfast.Replica, order: Order) -> None:
-    """Create, update and delete accounts; every value that is written is written only once."""
-    if not order.get("writes"):
-        return
-    accounts, choose = replica.table("account"), Random(order["life"])
-    names = {row.id: str(row["name"]) async for row in accounts.query(order_by="accountid")}
-    for number in range(order["writes"]):
-        made = [row_id for row_id, name in names.items() if name.startswith(MADE)]
-        value = f"{order['life']}-{number}"
-        dice = choose.random()
+class Writer:
+    """Creates, updates and deletes accounts, and tells of each write once it is acknowledged.
+
+    Every value is written only once, in whatever life.
+    """
+
+    def __init__(self, accounts: holdfast.Table, life: int, names: dict[str, str]) -> None:
+        self._accounts = accounts
+        self._values = (f"{life}-{number}" for number in count())
+        self._choose = Random(life)
+        self._names = names
+
+    @classmethod
+    async def of(cls, replica: holdfast.Replica, life: int) -> Writer:
+        """Return a writer that knows what rows there are."""
+        accounts = replica.table("account")
+        names = {row.id: str(row["name"]) async for row in accounts.query(order_by="accountid")}
+        return cls(accounts, life, names)
+
+    async def write(self, number: int) -> None:
+        """Write so many times."""
+        for value in islice(self._values, number):
+            kind, row_id = await self._write(value)
+            tell("ack", does=(kind, row_id, None if kind == "delete" else value))
+
+    async def _write(self, value: str) -> tuple[str, str]:
+        dice = self._choose.random()
+        made = [row_id for row_id, name in self._names.items() if name.startswith(MADE)]
         if dice < 0.4:
-            row_id = await accounts.create({"name": f"{MADE} {value}", "telephone1": value})
-            names[row_id] = MADE
-        elif dice < 0.6 and made:
-            row_id = choose.choice(made)
-            await accounts.delete(row_id)
-            del names[row_id]
-        else:
-            row_id = choose.choice(list(names))
-            await accounts.update(row_id, {"telephone1": value})
-        await _acknowledge(replica, row_id)
-
-
-async def _acknowledge(replica: holdfast.Replica, row_id: str) -> None:
-    newest = (await replica.pending())[-1]
-    assert newest.row_id == row_id
-    value = None if newest.kind is OpKind.DELETE else newest.changes["telephone1"]
-    tell("ack", op=newest.id, kind=newest.kind.value, row=row_id, value=value)
+            row_id = await self._accounts.create({"name": f"{MADE} {value}", VALUE: value})
+            self._names[row_id] = MADE
+            return "create", row_id
+        if dice < 0.6 and made:
+            row_id = self._choose.choice(made)
+            del self._names[row_id]
+            await self._accounts.delete(row_id)
+            return "delete", row_id
+        row_id = self._choose.choice(list(self._names))
+        await self._accounts.update(row_id, {VALUE: value})
+        return "update", row_id
 
 
 ACTS: Final[Mapping[str, Callable[[Order], Awaitable[None]]]] = {

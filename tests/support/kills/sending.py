@@ -51,7 +51,7 @@ def aimed(ground: Ground, aim: Aim) -> Life:
             asyncio.get_running_loop().call_later(delay, life.kill)
 
     ground.gate.watch = watch
-    life = ground.live("sync", hear, writes=3)
+    life = ground.live("sync", hear, writes=3, beside=ground.lives % 3)
     return life
 
 

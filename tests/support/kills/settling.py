@@ -47,7 +47,7 @@ def aimed(ground: Ground, aim: Aim) -> Life:
     def kill() -> None:
         asyncio.get_running_loop().call_later(delay, life.kill)
 
-    life = ground.live("sync", hear, writes=4)
+    life = ground.live("sync", hear, writes=4, beside=ground.lives % 3)
     return life
 
 

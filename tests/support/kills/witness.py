@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from holdfast import hookimpl
 from holdfast.contracts import Change, Layout, Put, Storage, Transport
 from holdfast.model import Outcome, Page, Record, Scope, Unit
 
-_STDOUT = 1
+_STDOUT: Final = 1
+OUTBOX: Final = "_holdfast_outbox"
+#: The column that each op writes a value of its own into.
+VALUE: Final = "telephone1"
 
 
 def tell(what: str, **more: Any) -> None:  # Any: becomes JSON
@@ -75,7 +78,7 @@ async def _watched_storage(opening: AbstractAsyncContextManager[Storage]) -> Asy
         write, migrate = storage.write, storage.migrate
 
         async def told_write(changes: Sequence[Change]) -> None:
-            tell("write", tables=sorted({c.table for c in changes if isinstance(c, Put)}))
+            tell("write", ops=[op for change in changes for op in _ops_in(change)])
             await write(changes)
             tell("written")
 
@@ -87,6 +90,14 @@ async def _watched_storage(opening: AbstractAsyncContextManager[Storage]) -> Asy
         storage.write = told_write  # type: ignore[method-assign]  # one instance, in a child
         storage.migrate = told_migrate  # type: ignore[method-assign]  # as above
         yield storage
+
+
+def _ops_in(change: Change) -> Iterator[tuple[str, str, str, str | None]]:
+    """Yield id, kind, row and value of the ops that are put into the outbox."""
+    if isinstance(change, Put) and change.table == OUTBOX:
+        for record in change.records:
+            _, op, kind, _, row_id, _, changes, *_ = map(str, record)
+            yield op, kind, row_id, json.loads(changes).get(VALUE)
 
 
 class Witness:
