@@ -154,19 +154,27 @@ def warm_up() -> None:
 
 
 def main() -> None:
-    """Fork a child for each order, one after the other."""
+    """Fork a child for each order, one after the other.
+
+    A dead child is reaped when the parent has heard of its death: until then its pid is its own, so
+    that a late kill strikes nobody else.
+    """
     warm_up()
+    child = 0
     for line in sys.stdin:
-        assert threading.active_count() == 1
+        if child:
+            os.waitpid(child, 0)
         order = json.loads(line)
         if "mutant" in order:
             planted(order["mutant"])  # imported here, once
+        assert threading.active_count() == 1
         child = os.fork()
         if child == 0:
             live(order)
         tell("born", pid=child)
-        _, status = os.waitpid(child, 0)
-        tell("dead", code=os.waitstatus_to_exitcode(status))
+        end = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        assert end is not None
+        tell("dead", code=end.si_status if end.si_code == os.CLD_EXITED else -end.si_status)
 
 
 if __name__ == "__main__":

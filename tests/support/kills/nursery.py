@@ -50,7 +50,7 @@ class Life:
         """Kill it now, or as soon as it is known; one that is dead stays dead."""
         self._doomed = True
         if self._pid is not None and self.code is None:
-            os.kill(self._pid, signal.SIGKILL)  # its parent has not reaped it: the pid is its own
+            os.kill(self._pid, signal.SIGKILL)  # not reaped yet: the pid is its own
 
     async def end(self) -> int:
         """Wait for the death, and tell how it came."""

@@ -63,6 +63,15 @@ def unheard(life: Life, found: Found) -> list[str]:
     return sorted((sent & pushed) - heard)
 
 
+def case(kind: str, *, done: bool) -> str:
+    """Name what may have become of an op of some kind."""
+    return f"{kind}, {'done' if done else 'not done'}"
+
+
+#: Each kind of op is to be on its way when its sender dies, done by the server and not done.
+CASES = [case(kind, done=done) for kind in ("create", "update", "delete") for done in (True, False)]
+
+
 async def kill_sendings(ground: Ground, kills: int) -> Counter[str]:
     """Kill uploads until so many died with ops on their way; tell how often what."""
     ground.options = {"batch_size": 2, "concurrency": 2}
@@ -78,10 +87,10 @@ async def kill_sendings(ground: Ground, kills: int) -> Counter[str]:
         ground.office(3)
         ops = unheard(life, found)
         if life.code == KILLED and ops:
-            done = {bool(ground.effects[ground.known[op]]) for op in ops}
+            done = {(op, bool(ground.effects[ground.known[op]])) for op in ops}
             hits["kills"] += 1
-            hits["the server did it"] += True in done
-            hits["the server did not"] += False in done
+            hits.update({"the server did it" if was else "the server did not" for _, was in done})
+            hits.update({case(ground.known[op][0], done=was) for op, was in done})
             attempts = max(op.attempts for op in found.outbox if op.id in ops)
             hits["most sendings"] = max(hits["most sendings"], attempts)
     return hits
