@@ -28,7 +28,7 @@ async def kill_migrations(ground: Ground, kills: int) -> None:
 
 
 BUGS = [
-    ("m01_row_and_outbox_in_two_transactions", kill_settlings, "a row without its op"),
+    ("m01_row_and_outbox_in_two_transactions", kill_settlings, "without its op|in two places"),
     ("m02_sent_is_not_stored", kill_sendings, "sent, and not marked as sent"),
     ("m06_own_effect_is_not_recognised", kill_sendings, "done twice"),
     ("m06_own_effect_is_not_recognised", kill_settlings, "done twice"),

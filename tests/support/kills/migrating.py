@@ -40,11 +40,12 @@ class Migration:
                 return
 
     async def at_any_instant(self, kills: int) -> None:
-        """Kill so often while the window is open, whatever is running then."""
+        """Kill so often while the window is open, every other time while it is committed."""
         choose = self.ground.choose
-        for _ in range(3 * kills):
+        for number in range(3 * kills):
             if self.hits["at any instant"] < kills:
-                hear = self._at(choose.choice(self.window), choose.uniform(0, 0.003))
+                statement = choose.choice(self.window) if number % 2 else self.window[-1]
+                hear = self._at(statement, choose.uniform(0, 0.003))
                 await self._killed("at any instant", hear)
 
     def _at(self, number: int, delay: float) -> Callable[[Life, Told], None]:
