@@ -18,7 +18,7 @@ KILLS = 50
 def test_no_acknowledged_write_is_lost_in_fifty_kills(tmp_path: Path) -> None:
     """Every acknowledged op is in the outbox, once, with its row."""
     script = Path(__file__).with_name("local_writer.py")
-    paths = [str(Path(__file__).parents[1])]
+    paths = [str(Path(__file__).parents[1]), *filter(None, sys.path)]
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path), str(KILLS)],
         capture_output=True,

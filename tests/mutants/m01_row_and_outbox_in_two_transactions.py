@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from holdfast._store import Store, Writes
-from holdfast._tables import OUTBOX
+from holdfast._tables import NUMBER_FIELD, OUTBOX
 
 
 @contextmanager
@@ -16,6 +16,8 @@ def planted() -> Iterator[None]:
     """Break the engine inside the block."""
 
     async def commit_in_two(self: Store, writes: Writes) -> None:
+        for log, record in writes.appended:
+            writes.put(log, (*record, await self._next(log, NUMBER_FIELD)))
         changes = writes.changes()
         rows = [change for change in changes if change.table != OUTBOX]
         ops = [change for change in changes if change.table == OUTBOX]
