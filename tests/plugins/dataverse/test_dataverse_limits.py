@@ -26,7 +26,16 @@ from holdfast_dataverse._links import Origin
 from holdfast_dataverse._records import Reader
 from holdfast_dataverse._throttle import moment_of, seconds_to_wait
 from support.bounded import calls, memory
-from support.dataverse import NAME_ONLY, NOW, account_id, account_row, pulled, transport_to
+from support.dataverse import (
+    NAME_ONLY,
+    NOW,
+    World,
+    account_id,
+    account_row,
+    account_scope,
+    pulled,
+    transport_to,
+)
 from support.hostile import Asked, dripping, hostile, response
 from support.hostile_answers import MIB
 
@@ -101,6 +110,34 @@ async def test_a_page_that_is_too_large_is_asked_for_with_fewer_rows(
         assert len(page.records) == 9
         asked = [one.headers["prefer"].partition("maxpagesize=")[2] for one in server.asked]
         assert asked == ["5000", "625", "78", "9"]
+
+
+async def test_rows_that_are_too_large_together_are_asked_for_in_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-23: else a push whose rows have to be read back would never come to an end."""
+    ids = [world.account(n, description="x" * 1_900) for n in range(7)]
+    async with world.open() as transport:
+        scope = await account_scope(transport, "name", "description")
+        monkeypatch.setattr(_unpacking, "_LARGEST_PAGE", 6_000)
+        assert [row[0] for row in await transport.fetch(scope, ids)] == ids
+        monkeypatch.setattr(_unpacking, "_LARGEST_PAGE", 1_500)
+        with pytest.raises(TooLarge):
+            await transport.fetch(scope, ids)
+
+
+async def test_tables_that_are_too_large_together_are_described_in_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-23."""
+    names = ["account", "contact", "task", "opportunity", "nosuchtable"]
+    async with world.open() as transport:
+        whole = await transport.schema(names)
+        monkeypatch.setattr(_unpacking, "_LARGEST_PAGE", 200_000)
+        assert await transport.schema(names) == whole
+        monkeypatch.setattr(_unpacking, "_LARGEST_PAGE", 20_000)
+        with pytest.raises(TooLarge):
+            await transport.schema(names)
 
 
 @pytest.mark.parametrize("beyond", [-1, 0, 1])
