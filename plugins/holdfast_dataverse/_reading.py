@@ -15,6 +15,7 @@ from holdfast.model import Record, Scope, Unreadable
 from holdfast.values import canonical_id
 from holdfast_dataverse._answers import Answer, json_object, require
 from holdfast_dataverse._batch import Item, Part, Replies, Reply, decode, encode
+from holdfast_dataverse._crowds import TooLarge
 from holdfast_dataverse._pull import MOST_PAGES
 from holdfast_dataverse._records import Reader, preferred_annotations, select
 from holdfast_dataverse._session import Request, Session
@@ -72,27 +73,41 @@ def _single(replies: Replies) -> Answer:
 
 async def fetch(session: Session, scope: Scope, ids: Sequence[str]) -> list[Record | Unreadable]:
     """Return the rows with these ids; those that are not there are left out."""
+    found: list[Record | Unreadable] = []
+    left = list(_chunks(ids, _IDS_A_PART * _PARTS_A_BATCH))
+    while left:
+        some = left.pop(0)
+        try:
+            found += await _fetched(session, scope, some)
+        except TooLarge:
+            if len(some) == 1:
+                raise
+            left[:0] = _halves(some)
+    return found
+
+
+async def _fetched(session: Session, scope: Scope, ids: Sequence[str]) -> list[Record | Unreadable]:
+    """Return rows by one batch."""
     reader = Reader(scope)
     annotated = preferred_annotations(scope)
     headers = {"Accept": "application/json"} | ({"Prefer": annotated} if annotated else {})
     paths = [_of_ids(scope, chunk) for chunk in _chunks(ids, _IDS_A_PART)]
     asked = set(map(canonical_id, ids))
     found: list[Record | Unreadable] = []
-    for batch in _chunks(paths, _PARTS_A_BATCH):
-        for answer in await read_all(session, batch, headers):
-            require(answer, f"reading rows of {scope.table}")
-            page = reader.page(answer.body)
-            if page.next_link is not None:
-                raise ProtocolError(
-                    f"only a part of the rows of {scope.table} that were asked for came; "
-                    "nothing of it was used, the next sync asks again"
-                )
-            if not asked.issuperset(str(record[0]) for record in page.records):
-                raise ProtocolError(
-                    f"rows of {scope.table} came that nobody asked for; "
-                    "nothing of it was used, the next sync asks again"
-                )
-            found += [*page.records, *page.unreadable]
+    for answer in await read_all(session, paths, headers):
+        require(answer, f"reading rows of {scope.table}")
+        page = reader.page(answer.body)
+        if page.next_link is not None:
+            raise ProtocolError(
+                f"only a part of the rows of {scope.table} that were asked for came; "
+                "nothing of it was used, the next sync asks again"
+            )
+        if not asked.issuperset(str(record[0]) for record in page.records):
+            raise ProtocolError(
+                f"rows of {scope.table} came that nobody asked for; "
+                "nothing of it was used, the next sync asks again"
+            )
+        found += [*page.records, *page.unreadable]
     return found
 
 
@@ -100,6 +115,10 @@ def _of_ids(scope: Scope, ids: Sequence[str]) -> str:
     key = scope.schema.primary_id
     condition = " or ".join(f"{key} eq {canonical_id(row_id)}" for row_id in ids)
     return f"{scope.schema.wire['set']}?$select={select(scope)}&$filter={quote(condition)}"
+
+
+def _halves(items: Sequence[T]) -> list[Sequence[T]]:
+    return [items[: len(items) // 2], items[len(items) // 2 :]]
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -25,6 +25,7 @@ from holdfast.model import (
 from holdfast.schema import TableSchema, is_identifier
 from holdfast_dataverse import _reading
 from holdfast_dataverse._answers import identity_of
+from holdfast_dataverse._crowds import TooLarge
 from holdfast_dataverse._fetchxml import ids_of, is_fetchxml
 from holdfast_dataverse._identity import WhoWeAre
 from holdfast_dataverse._metadata import ENTITY_SETS, entity_sets, questions, table_schema
@@ -106,8 +107,16 @@ class DataverseTransport(Transport):
             return []
         sets = entity_sets(await self._session.get(ENTITY_SETS))
         schemas: list[TableSchema] = []
-        for at in range(0, len(named), _TABLES_A_BATCH):
-            schemas += await self._schemas(named[at : at + _TABLES_A_BATCH], sets)
+        most = _TABLES_A_BATCH
+        while named:
+            try:
+                schemas += await self._schemas(named[:most], sets)
+            except TooLarge:
+                if most == 1:
+                    raise
+                most = max(1, most // 4)
+            else:
+                named = named[most:]
         return schemas
 
     async def count(self, scope: Scope) -> int | None:

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from random import Random
 from typing import Final
@@ -42,15 +43,17 @@ class Fed:
         self._spoil = {dice.randrange(len(talk.answers))}
         if dice.random() < 0.15:
             self._spoil.add(dice.randrange(len(talk.answers)))
-        self.asked = 0
+        self.asked = self.bodies = 0
 
     def ask(self, request: Request) -> Answer:
         number = self.asked
         self.asked += 1
         assert number < MOST_REQUESTS, "there is no end to it"
         at = min(number, len(self._talk.answers) - 1)
-        answer = self._talk.answers[at]
-        return spoiled(answer, self._dice) if at in self._spoil else answer
+        good = self._talk.answers[at]
+        answer = spoiled(good, self._dice) if at in self._spoil else good
+        self.bodies += answer.body != good.body
+        return answer
 
 
 class Cases:
@@ -59,6 +62,7 @@ class Cases:
     def __init__(self, known: Known, talks: Sequence[Talk]) -> None:
         self._known = known
         self._talks = {talk.name: talk for talk in talks}
+        self.bodies = 0  # that were spoiled, and asked for
 
     async def play(self, number: int) -> str:
         """Play a case; return how it ended.
@@ -67,11 +71,14 @@ class Cases:
         """
         dice = Random(number)
         talk = self._talks[dice.choice(_TURNS)]
+        given = Fed(talk, dice)
         try:
-            found = await talk.use(fed(Fed(talk, dice).ask), self._known)
+            found = await talk.use(fed(given.ask), self._known)
         except HoldfastError as error:
             judge_words(str(error))
             return f"{talk.name}: {type(error).__name__}"
+        finally:
+            self.bodies += given.bodies
         judge(talk.name, found, self._known)
         return f"{talk.name}: good"
 
@@ -92,18 +99,27 @@ class Cases:
         return ended
 
 
-async def run(numbers: Iterable[int]) -> tuple[Counter[str], list[str]]:
-    """Play cases; return how they ended, and what broke."""
+@dataclass
+class Report:
+    """How cases ended, how many bodies were spoiled, and what broke."""
+
+    ends: Counter[str]
+    bodies: int
+    broken: list[str]
+
+
+async def run(numbers: Iterable[int]) -> Report:
+    """Play cases."""
     cases = Cases(*await recorded())
-    outcomes: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
     broken: list[str] = []
     for number in numbers:
         play = cases.play if number % SAMPLED else cases.counted
         try:
-            outcomes[await play(number)] += 1
+            ends[await play(number)] += 1
         except Exception:  # noqa: BLE001  whatever else is raised is what is looked for
             broken.append(f"case {number}\n{traceback.format_exc()}")
-    return outcomes, broken
+    return Report(ends, cases.bodies, broken)
 
 
 def _until(end: float, first: int) -> Iterator[int]:
@@ -119,13 +135,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--start", type=int, default=time.time_ns(), help="the number to begin at")
     given = parser.parse_args(arguments)
     numbers = _until(time.monotonic() + 60 * given.minutes, given.start)
-    outcomes, broken = asyncio.run(run(numbers))
-    for text in broken:
+    report = asyncio.run(run(numbers))
+    for text in report.broken:
         print(text)
-    for outcome, often in sorted(outcomes.items()):
-        print(f"{often:8} {outcome}")
-    print(f"{outcomes.total() + len(broken)} cases from {given.start}, {len(broken)} broken")
-    return 1 if broken else 0
+    for end, often in sorted(report.ends.items()):
+        print(f"{often:8} {end}")
+    total = report.ends.total() + len(report.broken)
+    print(f"{total} cases from {given.start}, {report.bodies} spoiled bodies")
+    print(f"{len(report.broken)} broken")
+    return 1 if report.broken else 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import replace
 from random import Random
 from typing import Any, Final
@@ -152,7 +153,7 @@ def _spoil(tree: Any, dice: Random) -> None:  # Any: JSON
             case 0:
                 del tree[key]
             case 1:
-                tree[key] = tree[dice.choice(keys)]
+                tree[key] = deepcopy(tree[dice.choice(keys)])
             case _:
-                tree[key] = dice.choice(_VALUES)
+                tree[key] = deepcopy(dice.choice(_VALUES))  # what follows may change it
         return

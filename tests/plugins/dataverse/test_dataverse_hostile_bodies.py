@@ -98,6 +98,17 @@ async def test_a_bomb_is_cut_at_the_cap(name: str) -> None:
         assert len(server.asked) <= 4, "it is not asked for again and again"
 
 
+@pytest.mark.parametrize(
+    "name", ["deflate", "raw deflate", "br", "zstd", "compress", "gzip of gzip that says so"]
+)
+async def test_a_packing_that_was_not_asked_for_is_not_even_tried(name: str) -> None:
+    """S-21."""
+    async with hostile(BOMBS[name]) as server, transport_to(server.url) as transport:
+        with pytest.raises(ProtocolError, match="was not allowed; "):
+            await pulled(transport, NAME_ONLY)
+        assert [one.headers["accept-encoding"] for one in server.asked] == ["gzip"]
+
+
 @pytest.mark.parametrize("name", ["gzip of 200 MiB", "gzip after gzip", "plain bytes for ever"])
 @pytest.mark.parametrize("where", ["push", "schema", "views", "count", "identity", "ids"])
 async def test_the_cap_is_everywhere(where: str, name: str) -> None:

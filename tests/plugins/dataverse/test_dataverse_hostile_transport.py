@@ -455,9 +455,15 @@ FORGED = [
 
 @pytest.mark.parametrize("text", FORGED, ids=[f"S-09 {number}" for number in range(len(FORGED))])
 async def test_a_row_that_looks_like_protocol_is_a_row(text: str, world: World) -> None:
-    async with world.open() as transport:
-        op = world.create_op(text)
-        outcomes, error = await gathered(transport, NAME_ONLY, op)
-        assert error is None
-        assert len(outcomes) == 1
+    op = world.create_op(text)
+    async with hostile(sending(), upstream=world.server.url) as between:
+        between.struck = lambda _: False
+        async with transport_to(between.url) as transport:
+            outcomes, error = await gathered(transport, NAME_ONLY, op)
+    assert error is None
+    assert len(outcomes) == 1
     assert world.name(op.row_id) == text
+    [sent] = [one for one in between.asked if one.target.endswith("$batch")]
+    boundary = sent.headers["content-type"].partition("boundary=")[2].encode()
+    _, _, body = sent.raw.partition(b"\r\n\r\n")
+    assert body.count(boundary) == 2, "its beginning and its end, and nothing of the row"

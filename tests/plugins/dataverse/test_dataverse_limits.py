@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import ProtocolError, TransportError, Unreachable
-from holdfast.model import Scope
+from holdfast.model import Scope, Unreadable
 from holdfast.schema import Column, ColumnType, DateBehavior, TableSchema
 from holdfast.values import canonical_id, parse_datetime_cell
 from holdfast_dataverse import _batch, _crowds, _pull, _unpacking
@@ -26,7 +26,16 @@ from holdfast_dataverse._links import Origin
 from holdfast_dataverse._records import Reader
 from holdfast_dataverse._throttle import moment_of, seconds_to_wait
 from support.bounded import calls, memory
-from support.dataverse import NAME_ONLY, NOW, account_id, account_row, pulled, transport_to
+from support.dataverse import (
+    NAME_ONLY,
+    NOW,
+    World,
+    account_id,
+    account_row,
+    account_scope,
+    pulled,
+    transport_to,
+)
 from support.hostile import Asked, dripping, hostile, response
 from support.hostile_answers import MIB
 
@@ -101,6 +110,35 @@ async def test_a_page_that_is_too_large_is_asked_for_with_fewer_rows(
         assert len(page.records) == 9
         asked = [one.headers["prefer"].partition("maxpagesize=")[2] for one in server.asked]
         assert asked == ["5000", "625", "78", "9"]
+
+
+async def test_rows_that_are_too_large_together_are_asked_for_in_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-23: else a push whose rows have to be read back would never come to an end."""
+    ids = [world.account(n, description="x" * 1_900) for n in range(7)]
+    async with world.open() as transport:
+        scope = await account_scope(transport, "name", "description")
+        monkeypatch.setattr(_unpacking, "_LARGEST_PAGE", 6_000)
+        rows = await transport.fetch(scope, ids)
+        assert [row[0] for row in rows if not isinstance(row, Unreadable)] == ids
+        monkeypatch.setattr(_unpacking, "_LARGEST_PAGE", 1_500)
+        with pytest.raises(TooLarge):
+            await transport.fetch(scope, ids)
+
+
+async def test_tables_that_are_too_large_together_are_described_in_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-23."""
+    names = ["account", "contact", "task", "opportunity", "nosuchtable"]
+    async with world.open() as transport:
+        whole = await transport.schema(names)
+        monkeypatch.setattr(_unpacking, "_LARGEST_PAGE", 200_000)
+        assert await transport.schema(names) == whole
+        monkeypatch.setattr(_unpacking, "_LARGEST_PAGE", 20_000)
+        with pytest.raises(TooLarge):
+            await transport.schema(names)
 
 
 @pytest.mark.parametrize("beyond", [-1, 0, 1])

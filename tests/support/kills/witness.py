@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from holdfast import hookimpl
 from holdfast.contracts import Change, Layout, Put, Storage, Transport
-from holdfast.model import Outcome, Page, Record, Scope, Unit
+from holdfast.model import Outcome, Page, Record, Scope, Unit, Unreadable
 
 _STDOUT: Final = 1
 OUTBOX: Final = "_holdfast_outbox"
@@ -53,7 +53,7 @@ async def _watched_transport(
                     tell("outcome", op=outcome.op_id, kind=type(outcome).__name__)
                     yield outcome
 
-        async def told_fetch(scope: Scope, ids: Sequence[str]) -> list[Record]:
+        async def told_fetch(scope: Scope, ids: Sequence[str]) -> Sequence[Record | Unreadable]:
             records = await fetch(scope, ids)
             tell("fetched", table=scope.table, ids=list(ids))
             return records
