@@ -18,7 +18,9 @@ Cells: TypeAlias = Sequence[Any]  # Any: cells as decoded, checked by their type
 Check: TypeAlias = Callable[[Cells], Cells]
 
 _LONGEST_VERSION: Final = 200
-_GUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+#: What an id looks like when each of its digits is written as a zero.
+_ID_SHAPE: Final = b"00000000-0000-0000-0000-000000000000"
+_DIGITS: Final = bytes.maketrans(b"0123456789abcdef-", b"0" * 16 + b"-")
 # Days that not every month has are left to the slower way, which knows the calendar.
 _DAY: Final = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
 _DATE: Final = re.compile(_DAY + r"\Z", re.ASCII)
@@ -28,7 +30,7 @@ _OPTION: Final = re.compile(r"\s*-?\d{1,10}\s*\Z", re.ASCII)
 #: Far beyond what a decimal or money column holds.
 _LONGEST_DECIMAL: Final = 40
 #: Of exponents, infinities and what is no number.
-_ODD_NUMBERS: Final = frozenset("EINs")
+_ODD_NUMBERS: Final = "EIN"
 
 
 def field_checks(column: Column) -> Iterator[Check | None]:
@@ -40,7 +42,7 @@ def field_checks(column: Column) -> Iterator[Check | None]:
 def _check(column: Column) -> Check | None:
     match column.type:
         case ColumnType.UNIQUEIDENTIFIER | ColumnType.LOOKUP | ColumnType.FILE | ColumnType.IMAGE:
-            return _mending(_GUID, canonical_id)
+            return _ids
         case ColumnType.DECIMAL | ColumnType.MONEY:
             return _decimals
         case ColumnType.CHOICES:
@@ -52,6 +54,16 @@ def _check(column: Column) -> Check | None:
             return _mending(usual, lambda text: parse_datetime_cell(column, text))
         case _:
             return None
+
+
+def _ids(cells: Cells) -> Cells:
+    """Make ids canonical; as they nearly always are, a look at all of them at once tells."""
+    given = [cell for cell in cells if cell is not None]
+    together = "".join(given).encode(errors="replace")
+    shaped = together.translate(_DIGITS) == _ID_SHAPE * len(given)
+    if shaped and all(len(cell) == len(_ID_SHAPE) for cell in given):
+        return cells
+    return [None if cell is None else canonical_id(cell) for cell in cells]
 
 
 def _mending(usual: re.Pattern[str], mend: Callable[[str], str | None]) -> Check:
@@ -97,7 +109,8 @@ def _choices(text: str) -> str | None:
 def _decimals(cells: Cells) -> Cells:
     texts = [str(cell) for cell in cells if cell is not None]
     together = " ".join(texts)
-    if max(map(len, texts), default=0) < _LONGEST_DECIMAL and not _ODD_NUMBERS & set(together):
+    odd = any(letter in together for letter in _ODD_NUMBERS)
+    if not odd and max(map(len, texts), default=0) < _LONGEST_DECIMAL:
         return cells
     for cell in cells:
         if cell is None:
