@@ -70,7 +70,7 @@ class Removal:
         A table that was never whole has nothing that anybody relied on; so nobody is asked.
         """
         causes = await self._causes(scope)
-        chosen_anew = state.chosen not in (None, scope.chosen)
+        chosen_anew = state.chosen not in (None, self.choice(scope))
         counted = guards.weighed(causes, chosen_anew=chosen_anew)
         count, of = sum(counted.values()), await self._store.count(scope.name)
         open_issue = await self._open(scope.name)
@@ -86,6 +86,21 @@ class Removal:
             return Outcome(open_issue)
         question = self._question(scope.name, Extent(count, of, counted))
         return Outcome(question, raised=True)
+
+    def choice(self, scope: TableScope) -> str:
+        """Stand for what the profile chooses by: the table's rules, and those of what points to it.
+
+        Whoever keeps fewer accounts has said so of the contacts that only those point to.
+        """
+        reached = {scope.name: scope}
+        frontier = [scope]
+        while frontier:
+            for link in frontier.pop().links:
+                source = self._engine.scopes.get(link.source)
+                if source is not None and source.name not in reached:
+                    reached[source.name] = source
+                    frontier.append(source)
+        return " ".join(f"{name}:{reached[name].chosen}" for name in sorted(reached))
 
     async def note(self, table: str, outcome: Outcome, writes: Writes) -> None:
         """Write the question that is open, and close those that are not."""

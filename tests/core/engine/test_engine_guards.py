@@ -468,6 +468,26 @@ async def test_a_filter_narrowed_in_the_profile_is_obeyed(world: World) -> None:
         assert await count(replica) == 20
 
 
+async def test_what_is_related_follows_a_filter_narrowed_in_the_profile(world: World) -> None:
+    world.tables = [
+        {"name": "contact", "related": ["account_primary_contact"]},
+        {"name": "account"},
+    ]
+    for number in range(80):
+        person = world.server.create("contact", {"fullname": f"P{number:02}"})
+        city = "Bergen" if number < 10 else "Oslo"
+        values = {"name": "A", "address1_city": city, "primarycontactid": person}
+        world.server.create("account", values)
+    async with world.replica() as replica:
+        await replica.download()
+        assert len(await names(replica, "contact")) == 80
+    world.tables[1]["filter"] = BERGEN
+    async with world.replica() as replica:
+        assert (await replica.sync()).complete
+        assert await replica.issues() == []
+        assert len(await names(replica, "contact")) == 10
+
+
 async def test_rows_that_are_gone_are_asked_about_though_the_filter_was_narrowed_too(
     world: World,
 ) -> None:
