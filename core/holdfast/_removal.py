@@ -70,6 +70,8 @@ class Removal:
         A table that was never whole has nothing that anybody relied on; so nobody is asked.
         """
         causes = await self._causes(scope)
+        if not any(causes.values()):
+            return Outcome()
         chosen_anew = state.chosen not in (None, self.choice(scope))
         counted = guards.weighed(causes, chosen_anew=chosen_anew)
         count, of = sum(counted.values()), await self._store.count(scope.name)
@@ -116,6 +118,9 @@ class Removal:
         :raises IssueNotFound: more would go now than it said
         """
         scope = self._engine.scope(issue.table)
+        state = (await self._store.scope_states()).get(issue.table)
+        if state is None or state.fingerprint != scope.fingerprint:
+            raise IssueNotFound(issue.id, guards.OVERTAKEN)
         now = sum((await self._causes(scope)).values())
         assert issue.extent is not None
         if now > issue.extent.rows:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from holdfast._tables import row_key
 from holdfast.model import Op, OpKind, OpState
@@ -52,6 +53,10 @@ def deletion(extent: Extent) -> str:
         f"{extent.rows} of {extent.of} rows were deleted here, more than are deleted on the server "
         "unasked; they wait until you allow it, or discard the deletions"
     )
+
+
+#: Why a yes to rows that were chosen by other rules does not count any more.
+OVERTAKEN: Final = "the profile has changed since it was asked; the next sync asks anew if need be"
 
 
 def outgrown(extent: Extent, now: int) -> str:

@@ -264,6 +264,23 @@ async def test_a_yes_does_not_cover_what_was_noted_since(
         assert await count(replica) == 100
 
 
+async def test_a_yes_does_not_count_once_the_profile_chooses_otherwise(world: World) -> None:
+    ids = fill(world, 100)
+    async with world.replica() as replica:
+        await replica.download()
+        delete(world, ids[:60])
+        await replica.sync()
+        issue = await held(replica)
+    world.tables[0]["filter"] = BERGEN
+    async with world.replica() as replica:
+        with pytest.raises(IssueNotFound, match="profile has changed since it was asked"):
+            await replica.allow(issue.id)
+        assert await count(replica) == 100
+        await replica.sync()
+        await replica.allow((await held(replica)).id)
+        assert await count(replica) == 40
+
+
 async def test_rows_that_come_back_are_not_taken(world: World) -> None:
     ids = fill(world, MANY)
     async with world.replica() as replica:
