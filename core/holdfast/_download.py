@@ -98,7 +98,8 @@ class Download:
         outcome = Outcome()
         if state.leaving or state.baseline or state.membership_due or scope.test is None:
             outcome = await self._removal.conclude(scope, state, report)
-        state = replace(state, baseline=False, membership_due=False, chosen=scope.chosen)
+        state = replace(state, baseline=False, membership_due=False)
+        state = replace(state, chosen=self._removal.choice(scope))
         await self._finish(state, outcome, report)
 
     async def _restart(self, scope: TableScope, state: ScopeState) -> ScopeState:

@@ -138,7 +138,8 @@ class Membership:
             if not _here(before):
                 continue
             after = rows.torn(before, state.generation)
-            if before.leaving and before.local is not None and not before.dirty:
+            judged_anew = before.leaving or state.baseline  # maybe by other rules than before
+            if judged_anew and before.local is not None and not before.dirty:
                 cells = [before.local.get(f.name) for f in scope.schema.fields]
                 after = replace(after, rules=(await self.rules(scope, [cells]))[0])
             writes.row(before, after, self._engine.now())

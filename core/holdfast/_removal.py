@@ -70,7 +70,9 @@ class Removal:
         A table that was never whole has nothing that anybody relied on; so nobody is asked.
         """
         causes = await self._causes(scope)
-        chosen_anew = state.chosen not in (None, scope.chosen)
+        if not any(causes.values()):
+            return Outcome()
+        chosen_anew = state.chosen not in (None, self.choice(scope))
         counted = guards.weighed(causes, chosen_anew=chosen_anew)
         count, of = sum(counted.values()), await self._store.count(scope.name)
         open_issue = await self._open(scope.name)
@@ -87,6 +89,21 @@ class Removal:
         question = self._question(scope.name, Extent(count, of, counted))
         return Outcome(question, raised=True)
 
+    def choice(self, scope: TableScope) -> str:
+        """Stand for what the profile chooses by: the table's rules, and those of what points to it.
+
+        Whoever keeps fewer accounts has said so of the contacts that only those point to.
+        """
+        reached = {scope.name: scope}
+        frontier = [scope]
+        while frontier:
+            for link in frontier.pop().links:
+                source = self._engine.scopes.get(link.source)
+                if source is not None and source.name not in reached:
+                    reached[source.name] = source
+                    frontier.append(source)
+        return " ".join(f"{name}:{reached[name].chosen}" for name in sorted(reached))
+
     async def note(self, table: str, outcome: Outcome, writes: Writes) -> None:
         """Write the question that is open, and close those that are not."""
         for issue in await self._store.issues_about(table, IssueKind.REMOVAL):
@@ -101,6 +118,9 @@ class Removal:
         :raises IssueNotFound: more would go now than it said
         """
         scope = self._engine.scope(issue.table)
+        state = (await self._store.scope_states()).get(issue.table)
+        if state is None or state.fingerprint != scope.fingerprint:
+            raise IssueNotFound(issue.id, guards.OVERTAKEN)
         now = sum((await self._causes(scope)).values())
         assert issue.extent is not None
         if now > issue.extent.rows:

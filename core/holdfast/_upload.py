@@ -17,7 +17,7 @@ from typing import Final
 from holdfast._coalescing import Coalescing
 from holdfast._deletion import Deletion
 from holdfast._engine import Engine
-from holdfast._plan import conflicts, rows
+from holdfast._plan import conflicts, pages, rows
 from holdfast._plan.lanes import BaseReferences, next_wave
 from holdfast._plan.rows import RowState, image_of
 from holdfast._store import Writes
@@ -170,7 +170,7 @@ class Upload:
         self, state: RowState, op: Op, outcome: Outcome, issues: list[IssueState]
     ) -> RowState:
         """Return what an outcome makes of its row; note the issue that it raises."""
-        match outcome:
+        match _sound(state, outcome):
             case Applied(record=record):
                 self._report.applied += 1
                 image = None if record is None else image_of(state.schema, record)
@@ -184,8 +184,8 @@ class Upload:
             case NotApplied():
                 self._parked.add(op.id)
                 return rows.returned(state, op)
-            case Unknown(crashed=True) if op.attempts >= MAX_CRASHES:
-                issues.append(self._crash(state, op, outcome.reason))
+            case Unknown(crashed=True, reason=reason) if op.attempts >= MAX_CRASHES:
+                issues.append(self._crash(state, op, reason))
                 return rows.held(state, [op.id])
             case Unknown():
                 if self._sends[op.id] >= MAX_SENDS:
@@ -274,6 +274,17 @@ class Upload:
             await self._engine.commit_rows([(before, after)], writes)
         if issue is not None:
             self._raised(issue)
+
+
+def _sound(state: RowState, outcome: Outcome) -> Outcome:
+    """Return an outcome as it came, or as one that nobody understood if no storage takes its row.
+
+    What the server did is then not known here: it stays sent, and a person is asked in the end.
+    """
+    if not isinstance(outcome, Applied | Conflicted) or outcome.record is None:
+        return outcome
+    reason = pages.fault(outcome.record, state.schema.fields)
+    return outcome if reason is None else Unknown(outcome.op_id, reason, crashed=True)
 
 
 def _checked(policy: Policy, answer: object) -> Resolution:

@@ -16,7 +16,7 @@ from holdfast.errors import HoldfastError, InvalidValue
 from holdfast.filters import EVERYTHING, Expression
 from holdfast.model import Conflict, Defer, KeepLocal, KeepRemote, Merge, Op, Policy, Resolution
 from holdfast.schema import TableSchema
-from holdfast.status import Event, HistoryEntry, Issue, ReplicaStatus, SyncReport
+from holdfast.status import Event, Extent, HistoryEntry, Issue, ReplicaStatus, SyncReport
 from holdfast.values import Value
 
 
@@ -52,6 +52,8 @@ async def look(replica: Replica) -> None:
         assert_type(issue, Issue)
         await replica.retry(issue.id)
         await replica.discard(issue.id)
+        await replica.allow(issue.id)
+        assert_type(issue.extent, Extent | None)
         await replica.take_mine(issue.id)
     for entry in await replica.history(limit=10):
         assert_type(entry, HistoryEntry)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from holdfast._tables import row_key
 from holdfast.model import Op, OpKind, OpState
@@ -54,6 +55,10 @@ def deletion(extent: Extent) -> str:
     )
 
 
+#: Why a yes to rows that were chosen by other rules does not count any more.
+OVERTAKEN: Final = "the profile has changed since it was asked; the next sync asks anew if need be"
+
+
 def outgrown(extent: Extent, now: int) -> str:
     """Return why a yes to an extent does not count any more."""
     return f"it was about {extent.rows} rows, and now {now} would go; the next sync asks anew"
@@ -75,8 +80,14 @@ class Deletes:
 
 
 def created(ops: Sequence[Op]) -> set[str]:
-    """Return the keys of the rows that were made here: deleting them takes nothing from anybody."""
-    return {row_key(op.table, op.row_id) for op in ops if op.kind is OpKind.CREATE}
+    """Return the keys of the rows that were made here: deleting them takes nothing from anybody.
+
+    A row that was deleted and then made again is the server's all the same.
+    """
+    first: dict[str, Op] = {}
+    for op in ops:
+        first.setdefault(row_key(op.table, op.row_id), op)
+    return {key for key, op in first.items() if op.kind is OpKind.CREATE}
 
 
 def deletes(
@@ -90,9 +101,11 @@ def deletes(
     """
     found: dict[str, list[Op]] = defaultdict(list)
     for op in ops:
-        held = op.state is OpState.HELD and op.id not in asked  # for another reason
+        if op.kind is not OpKind.DELETE or op.allowed:
+            continue
         own = row_key(op.table, op.row_id) in made
-        if op.kind is OpKind.DELETE and not (op.allowed or held or own):
+        # One that is held is asked about, or waits for another reason: no question may lose it.
+        if op.id in asked if op.state is OpState.HELD else not own:
             found[op.table].append(op)
     return {table: Deletes(tuple(waiting)) for table, waiting in found.items()}
 

@@ -224,6 +224,30 @@ async def test_rows_that_were_made_here_and_deleted_again_take_nothing_from_anyb
         assert await replica.issues() == []
 
 
+async def test_a_row_that_is_made_again_behind_its_delete_is_not_forgotten(world: World) -> None:
+    """Found by the simulation: the next question left that delete out, and it was held for ever."""
+    world.tables[0]["delete_limit"] = {"rows": 0, "percent": 0}
+    world.conflict_detection = True
+    first, second = fill(world, 2)
+    async with world.replica() as replica:
+        await replica.download()
+        await replica.table("account").update(first, {"name": "Again"})
+        world.server.update("account", first, {"name": "Theirs"})
+        await replica.sync()
+        (entry,) = await replica.history()
+        await delete(replica, [first])
+        await replica.sync()
+        assert len((await held(replica)).ops) == 1
+        await replica.take_mine(entry.id)
+        await delete(replica, [second])
+        await replica.sync()
+        issue = await held(replica)
+        assert len(issue.ops) == 2
+        await replica.allow(issue.id)
+        assert (await replica.sync()).complete
+        assert [row["name"] for row in world.server.rows("account").values()] == ["Again"]
+
+
 @pytest.mark.parametrize(
     ("limit", "asks"), [("off", False), ({"rows": 60}, False), ({"rows": 5, "percent": 99}, True)]
 )

@@ -264,6 +264,23 @@ async def test_a_yes_does_not_cover_what_was_noted_since(
         assert await count(replica) == 100
 
 
+async def test_a_yes_does_not_count_once_the_profile_chooses_otherwise(world: World) -> None:
+    ids = fill(world, 100)
+    async with world.replica() as replica:
+        await replica.download()
+        delete(world, ids[:60])
+        await replica.sync()
+        issue = await held(replica)
+    world.tables[0]["filter"] = BERGEN
+    async with world.replica() as replica:
+        with pytest.raises(IssueNotFound, match="profile has changed since it was asked"):
+            await replica.allow(issue.id)
+        assert await count(replica) == 100
+        await replica.sync()
+        await replica.allow((await held(replica)).id)
+        assert await count(replica) == 40
+
+
 async def test_rows_that_come_back_are_not_taken(world: World) -> None:
     ids = fill(world, MANY)
     async with world.replica() as replica:
@@ -466,6 +483,26 @@ async def test_a_filter_narrowed_in_the_profile_is_obeyed(world: World) -> None:
     async with world.replica() as replica:
         assert (await replica.sync()).complete
         assert await count(replica) == 20
+
+
+async def test_what_is_related_follows_a_filter_narrowed_in_the_profile(world: World) -> None:
+    world.tables = [
+        {"name": "contact", "related": ["account_primary_contact"]},
+        {"name": "account"},
+    ]
+    for number in range(80):
+        person = world.server.create("contact", {"fullname": f"P{number:02}"})
+        city = "Bergen" if number < 10 else "Oslo"
+        values = {"name": "A", "address1_city": city, "primarycontactid": person}
+        world.server.create("account", values)
+    async with world.replica() as replica:
+        await replica.download()
+        assert len(await names(replica, "contact")) == 80
+    world.tables[1]["filter"] = BERGEN
+    async with world.replica() as replica:
+        assert (await replica.sync()).complete
+        assert await replica.issues() == []
+        assert len(await names(replica, "contact")) == 10
 
 
 async def test_rows_that_are_gone_are_asked_about_though_the_filter_was_narrowed_too(

@@ -518,6 +518,21 @@ async def test_a_related_row_that_makes_no_sense_holds_up_no_other(world: World)
         assert await asked(replica) == []
 
 
+async def test_a_torn_row_is_judged_by_a_new_filter_as_it_is_here(
+    world: World, ids: list[str]
+) -> None:
+    for row_id, city in zip(ids[:4], ("Oslo", "Bergen", "Oslo", "Bergen"), strict=True):
+        world.server.update("account", row_id, {"address1_city": city})
+    async with world.replica() as replica:
+        await replica.download()
+        garble(world, ids[2])
+        garble(world, ids[3])
+    world.tables[0]["filter"] = {"odata": "address1_city eq 'Bergen'"}
+    async with world.replica() as replica:
+        await replica.sync()
+        assert await names(replica) == ["A1", "A3"]
+
+
 async def test_a_table_that_left_the_profile_takes_its_quarantine_along(
     world: World, ids: list[str]
 ) -> None:

@@ -82,10 +82,12 @@ def test_deletes_that_nobody_has_agreed_to_are_counted() -> None:
         op(7, OpKind.CREATE),
         op(8, row=7),
         replace(op(9), table="u"),
+        op(10),
+        op(11, OpKind.CREATE, row=10),
     ]
     found = guards.deletes(ops, {"o4"}, guards.created(ops))
-    assert [each.id for each in found["t"].ops] == ["o1", "o2", "o4"]
-    assert [each.id for each in found["t"].waiting] == ["o1"]
+    assert [each.id for each in found["t"].ops] == ["o1", "o2", "o4", "o10"]
+    assert [each.id for each in found["t"].waiting] == ["o1", "o10"]
     assert [each.id for each in found["u"].waiting] == ["o9"]
 
 

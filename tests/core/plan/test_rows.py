@@ -464,3 +464,42 @@ def test_the_columns_that_differ_are_all_where_one_side_has_no_row() -> None:
     other = image("1", name="a", owner="x", _holdfast_owner_table="team").cells
     same_id = image("1", name="a", owner="x", _holdfast_owner_table="user").cells
     assert rows.changed_columns(SCHEMA, other, same_id) == {"owner"}
+
+
+# Rows that must go, and rows that came torn.
+
+
+def test_a_row_that_is_gone_stays_as_it_is_until_the_server_shows_it_again() -> None:
+    row = replace(clean(image("1", name="a")), rules=3)
+    gone = rows.gone(row, 2)
+    assert (gone.local, gone.base, gone.generation) == (row.local, row.base, 2)
+    assert gone.leaving
+    assert rows.torn(gone, 3) == replace(gone, generation=3)
+    back = rows.seen(gone, image("2", name="b"), 3)
+    assert not back.leaving
+    assert back.rules == 0, "which rules admit it is for others to say"
+
+
+@pytest.mark.parametrize("rules", [1, 7])
+def test_no_bit_of_a_rule_makes_a_row_that_is_gone_one_that_is_there(rules: int) -> None:
+    gone = rows.gone(clean(image("1")), 1)
+    assert replace(gone, rules=gone.rules | rules).leaving
+    assert replace(gone, rules=gone.rules & ~rules).leaving
+
+
+def test_only_the_server_says_that_a_row_is_not_gone_after_all() -> None:
+    dirty = edited(rows.gone(clean(image("1", name="a")), 2), UPDATE)
+    assert dirty.leaving
+    assert rows.discard(dirty, ["op1"], ME).leaving
+    assert rows.seen(dirty, None, 3).leaving
+    assert rows.conflicted(rows.sending(dirty, "op1"), UPDATE, None).leaving
+    assert not rows.conflicted(rows.sending(dirty, "op1"), UPDATE, image("2")).leaving
+    assert not rows.applied(dirty, UPDATE, image("2"), ME).leaving
+    assert not rows.seen(dirty, image("2"), 3).leaving
+
+
+def test_what_is_allowed_was_held_and_is_remembered() -> None:
+    state = rows.held(edited(clean(image("1")), UPDATE, DELETE), ["op2"])
+    first, second = rows.allowed(state, ["op1", "op2"]).ops
+    assert (first.state, first.allowed) == (OpState.PENDING, False)
+    assert (second.state, second.allowed, second.attempts) == (OpState.PENDING, True, 0)
