@@ -167,6 +167,19 @@ class Driver(ABC):
     Settings: ClassVar[type[BaseModel]]
 
 
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """What could be read of a damaged storage, by table.
+
+    ``damage`` says in the storage's own words what is wrong with it; nothing is where it is sound.
+    ``missed`` names the tables of which some records could not be read.
+    """
+
+    records: Mapping[str, Sequence[Record]]
+    damage: Sequence[str] = ()
+    missed: Sequence[str] = ()
+
+
 class Storage(Driver):
     """Typed tables with an atomic unit of work, and no sync logic.
 
@@ -187,6 +200,21 @@ class Storage(Driver):
         :raises ReplicaTooNew: a newer version of this driver wrote it; nothing was touched
         :raises StorageError: it cannot be opened
         """
+
+    @classmethod
+    async def salvage(
+        cls,
+        settings: Any,  # Any: the driver's own Settings
+        context: Context,
+        layouts: Sequence[Layout],
+    ) -> Salvage:
+        """Read what can still be read of these tables, damaged or not, and change nothing.
+
+        :raises StorageMissing: there is none
+        :raises StorageError: nothing of it can be read, or this kind of storage cannot do so
+        """
+        del settings, context, layouts
+        raise StorageError(f"a {cls.name} storage cannot be rescued from; restore a backup")
 
     @property
     @abstractmethod

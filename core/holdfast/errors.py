@@ -18,6 +18,7 @@
     │   ├── StorageLocked         another process owns it
     │   ├── ReplicaTooNew         a newer holdfast wrote it
     │   ├── ReplicaMismatch       it belongs to another user or organisation
+    │   ├── StorageDamaged        what is read makes no sense; it is kept, and written no more
     │   └── StorageFull           there is no room; nothing was written
     ├── WorkingOffline            the switch is on: nothing is sent or fetched
     └── TransportError            the server or the way to it
@@ -218,6 +219,18 @@ class ReplicaMismatch(StorageError):
         super().__init__(
             f"{location} belongs to {belongs}, not to {asked}; "
             "sign in as its owner or use another file"
+        )
+
+
+class StorageDamaged(StorageError):
+    """Raised when the storage holds what nobody wrote; nothing more is written to it."""
+
+    def __init__(self, location: str, finding: str) -> None:
+        self.location = location
+        self.finding = finding
+        super().__init__(
+            f"{location} is damaged ({finding}); keep it as it is, "
+            "`holdfast rescue` reads out of it what was not sent"
         )
 
 
