@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 import holdfast
-from holdfast.errors import ProfileError, StorageDamaged, StorageError, StorageMissing
+from holdfast.errors import (
+    ProfileError,
+    ReplicaTooNew,
+    StorageDamaged,
+    StorageError,
+    StorageMissing,
+)
 from holdfast.testing import MemoryServer
 from holdfast.values import Reference
 from holdfast_cli import main
@@ -178,3 +184,22 @@ def test_the_command_prints_what_was_rescued(
     out, err = capsys.readouterr()
     assert out == ""
     assert "storage: is missing; or name the file" in err
+
+
+async def test_a_replica_of_a_newer_holdfast_is_refused_and_can_still_be_rescued_from(
+    tmp_path: Path,
+) -> None:
+    """The numbers of the replica's own tables, not of the file that they are in."""
+    path = tmp_path / "field.db"
+    server, ops = await edited(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE _holdfast_sqlite_state SET version = 99")
+        database.commit()
+    before = path.read_bytes()
+    for mode in holdfast.OpenMode:
+        with pytest.raises(ReplicaTooNew, match="has format 99, this holdfast knows 1; upgrade"):
+            async with holdfast.open(profile(path, server), mode=mode):
+                pass
+    assert path.read_bytes() == before
+    found = await holdfast.rescue({"driver": "sqlite", "path": str(path)})
+    assert [op["id"] for op in found.ops] == ops
