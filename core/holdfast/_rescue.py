@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ class Rescued:
     is what the storage finds wrong with itself.
     """
 
-    ops: Sequence[Mapping[str, object]]
+    ops: Sequence[Mapping[str, object]] = field(repr=False)
     complete: bool
     damage: Sequence[str]
 

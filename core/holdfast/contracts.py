@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -127,7 +127,7 @@ class Put:
     """Insert these records, or replace those with the same key, whole."""
 
     table: str
-    records: Sequence[Record]
+    records: Sequence[Record] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Salvage:
     ``missed`` names the tables of which some records could not be read.
     """
 
-    records: Mapping[str, Sequence[Record]]
+    records: Mapping[str, Sequence[Record]] = field(repr=False)
     damage: Sequence[str] = ()
     missed: Sequence[str] = ()
 

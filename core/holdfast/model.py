@@ -1,5 +1,7 @@
 """The values that travel between the engine and its plugins.
 
+Invariant: what a row holds is in no ``repr``: values end in logs.
+
 Glossary. **op**: one local change, with an id made and stored before anything is sent.
 **unit**: ops that are sent together and are atomic together. **version**: the server's mark of a
 row's state, compared for equality only. **record**: the cells of a row in the order of the scope's
@@ -135,7 +137,7 @@ class Op:
     kind: OpKind
     table: str
     row_id: str
-    changes: Mapping[str, Change] = field(default_factory=dict)
+    changes: Mapping[str, Change] = field(default_factory=dict, repr=False)
     version: str | None = None
     state: OpState = OpState.PENDING
     attempts: int = 0
@@ -179,7 +181,7 @@ class Page:
     that it is where an interrupted one resumes. ``tombstones`` are ids, known here or not.
     """
 
-    records: Sequence[Record]
+    records: Sequence[Record] = field(repr=False)
     tombstones: Sequence[str]
     checkpoint: str
     last: bool
@@ -287,7 +289,7 @@ class Applied:
     """The server has it. ``record`` is the row afterwards; None after a delete."""
 
     op_id: str
-    record: Record | None
+    record: Record | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +297,7 @@ class Conflicted:
     """The precondition failed. ``record`` is the server's row; None when it is not there."""
 
     op_id: str
-    record: Record | None
+    record: Record | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +368,7 @@ class KeepRemote:
 class Merge:
     """The row becomes the server's with these values on top."""
 
-    values: Mapping[str, Value]
+    values: Mapping[str, Value] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

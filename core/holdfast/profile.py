@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -162,6 +162,10 @@ class DriverSection(BaseModel):
 
     driver: str
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """Yield what may be shown: the rest may hold a secret, which only the driver knows."""
+        yield "driver", self.driver
+
     @property
     def options(self) -> dict[str, Any]:  # Any: TOML, validated by the driver's Settings
         """What is written beside ``driver``."""
@@ -263,13 +267,23 @@ def _message(detail: Any, model: type[BaseModel]) -> str:  # Any: pydantic's Err
         case "missing":
             return "is missing"
         case kind if kind in _WANTED:
-            return f"{_WANTED[kind]} is wanted, not {detail['input']!r:.40}"
+            return f"{_WANTED[kind]} is wanted{_not(detail, model)}"
         case "value_error":
             return str(detail["ctx"]["error"])
         case "literal_error":
-            return f"{detail['input']!r} is not known; allowed: {detail['ctx']['expected']}"
+            shown = "" if _hides(model) else f"{detail['input']!r:.40} "
+            return f"{shown}is not known; allowed: {detail['ctx']['expected']}"
         case _:
             return str(detail["msg"][:1].lower() + detail["msg"][1:])
+
+
+def _not(detail: Any, model: type[BaseModel]) -> str:  # Any: as above
+    return "" if _hides(model) else f", not {detail['input']!r:.40}"
+
+
+def _hides(model: type[BaseModel]) -> bool:
+    """Tell whether a driver does not want what stands in its section to be shown."""
+    return bool(model.model_config.get("hide_input_in_errors"))
 
 
 _WANTED: Final[Mapping[str, str]] = {
