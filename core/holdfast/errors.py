@@ -35,7 +35,7 @@ A message is a clause saying what happened, then ``; `` and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +43,23 @@ _SHOWN: Final = 80  # characters of a line on either side of a mistake
 
 
 class HoldfastError(Exception):
-    """The root of all errors raised by holdfast."""
+    """The root of all errors raised by holdfast.
+
+    One can be copied and pickled, whatever its class is made with.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return how to make it anew: from its message and its attributes."""
+        return _made_anew, (type(self), self.args, dict(vars(self)))
+
+
+def _made_anew(
+    kind: type[HoldfastError], args: tuple[object, ...], attributes: Mapping[str, object]
+) -> HoldfastError:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(attributes)
+    return error
 
 
 class UsageError(HoldfastError):

@@ -165,8 +165,7 @@ def _show_code(address: str, code: str, _expires: datetime) -> None:
     """Tell the user where to type the code; it is worth nothing to anybody else."""
     _log.warning(
         "to sign in, open %s and enter the code %s",
-        address,
-        code,
+        *("".join(filter(str.isprintable, text)) for text in (address, code)),
         extra={"event": "holdfast.dataverse.device_code"},
     )
 
