@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from holdfast.contracts import (
     Change,
@@ -81,6 +81,13 @@ class SqliteSettings(BaseModel):
 
     #: The file; a relative path starts at the profile's folder.
     path: Path
+
+    @field_validator("path")
+    @classmethod
+    def _names_a_file(cls, path: Path) -> Path:
+        if not path.name or "\0" in str(path):
+            raise ValueError("the name of a file is wanted, such as 'field.db'")
+        return path
 
 
 class SqliteStorage(Storage):
