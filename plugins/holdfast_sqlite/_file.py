@@ -72,6 +72,16 @@ def log_size(path: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
+def refuse_lone_log(path: Path) -> None:
+    """Refuse a log whose file is gone or empty: SQLite would throw it away, or mix it into another.
+
+    :raises StorageDamaged: there is one
+    """
+    there = path.exists() and path.lstat().st_size > 0
+    if not there and log_size(path):
+        raise StorageDamaged(str(path), "it is empty or gone, but its write-ahead log is not")
+
+
 def create(path: Path) -> None:
     """Make the file, empty, unless it is there."""
     try:
@@ -89,13 +99,12 @@ def check_kind(path: Path) -> bytes:
     """
     if path.is_symlink():
         raise StorageError(f"{path} is a symbolic link; name the file it points to")
+    refuse_lone_log(path)
     if not path.exists():
         raise StorageMissing(str(path))
     with path.open("rb") as file:
         header = file.read(_HEADER)
     if not header:
-        if log_size(path):  # which SQLite would throw away
-            raise StorageDamaged(str(path), "it is empty, but its write-ahead log is not")
         return header
     if not header.startswith(_MAGIC) or len(header) < _HEADER:
         raise StorageError(

@@ -138,6 +138,7 @@ class SqliteStorage(Storage):
         closing.enter_context(cls.lock(path))
         if expected and not _file.log_of(path).exists():
             _log.warning(_LOG_IS_GONE, path, extra={"event": "holdfast.sqlite.log_gone"})
+        _file.refuse_lone_log(path)
         _file.create(path)
         await cls._check(path)
         writer = Writer(partial(cls.connect, path.as_uri(), _prepare_writer))

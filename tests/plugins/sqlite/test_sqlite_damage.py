@@ -261,8 +261,8 @@ def killed(path: Path, into: Path) -> Path:
     return into / path.name
 
 
-async def opened_records(path: Path) -> list[Record]:
-    context = Context(system_environment(), path.parent)
+async def opened_records(path: Path, mode: OpenMode = OpenMode.OWNER) -> list[Record]:
+    context = Context(system_environment(), path.parent, mode)
     async with SqliteStorage.open(SqliteSettings(path=path), context) as storage:
         return await everything(storage)
 
@@ -322,9 +322,11 @@ async def test_a_log_is_not_thrown_away_with_an_empty_file(
         copy.unlink()
         if number:
             copy.write_bytes(b"")
-        with pytest.raises(StorageDamaged, match="empty, but its write-ahead log is not"):
-            await opened_records(copy)
+        for mode in OpenMode:
+            with pytest.raises(StorageDamaged, match="empty or gone, but its write-ahead log is"):
+                await opened_records(copy, mode)
         assert log.read_bytes() == kept
+        assert copy.exists() == bool(number)
 
 
 async def test_a_log_that_was_cut_or_garbled_loses_what_stood_there_and_nothing_else(
