@@ -386,4 +386,4 @@ class Policy:
     """The resolver a table uses, by name, with what the profile says to it."""
 
     name: str
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)

@@ -91,6 +91,10 @@ class ResolverSpec(BaseModel):
 
     name: str
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """Yield what may be shown: only the policy knows whether the rest holds a secret."""
+        yield "name", self.name
+
 
 class TableRule(_Section):
     """One table that is kept offline.
@@ -178,8 +182,10 @@ class Profile(_Section):
     plugins: tuple[str, ...] = ()
     storage: DriverSection
     transport: DriverSection
-    filters: dict[str, dict[str, Any]] = {}  # Any: TOML, validated by each language's Settings
-    resolvers: dict[str, dict[str, Any]] = {}  # Any: TOML, validated by each resolver's Settings
+    #: Any: TOML, validated by each language's Settings.
+    filters: dict[str, dict[str, Any]] = Field(default={}, repr=False)
+    #: Any: TOML, validated by each resolver's Settings.
+    resolvers: dict[str, dict[str, Any]] = Field(default={}, repr=False)
     profile: ProfileSection
 
     def policy(self, table: str) -> Policy:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import holdfast
-from holdfast import errors
+from holdfast import errors, profile
 from holdfast._plain import plain
 from holdfast.errors import HoldfastError, Problem, TransportError, Unreachable
 from holdfast.model import Applied, Conflicted, Merge, Op, OpKind, Page, Row
@@ -108,6 +108,26 @@ def test_what_a_row_holds_is_in_no_repr() -> None:
     ):
         assert "canary" not in repr(thing)
         assert "canary" not in str([thing])
+
+
+def test_what_a_driver_or_policy_is_set_to_is_in_no_repr() -> None:
+    """Only they know which of it is a secret."""
+    data: dict[str, Any] = {
+        "storage": {"driver": "memory", "key": "canary"},
+        "transport": {"driver": "memory", "token": "canary"},
+        "filters": {"odata": {"x": "canary"}},
+        "resolvers": {"asks-a-service": {"key": "canary"}},
+        "profile": {
+            "tables": [
+                {"name": "account", "resolver": "asks-a-service"},
+                {"name": "contact", "resolver": {"name": "asks-a-service", "key": "canary"}},
+            ]
+        },
+    }
+    found = profile.parse("the profile", data)
+    for thing in (found, found.storage, found.profile, *found.policies):
+        assert "canary" not in repr(thing) + str(thing)
+    assert found.policy("contact").options == {"key": "canary"}
 
 
 # --- logs -----------------------------------------------------------------------------------------
