@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import holdfast
@@ -133,6 +133,7 @@ def test_what_a_driver_or_policy_is_set_to_is_in_no_repr() -> None:
 # --- logs -----------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_foreign_text_in_a_log_is_one_line_of_what_can_be_seen(text: str) -> None:
     shown = plain(text)
