@@ -143,7 +143,9 @@ class EmulatorServer:
 
         async def carry_out(stop_after: int | None) -> Reply:
             reply = await self._guarded(request, user, seen, stop_after)
-            for late in [one for one in self._late if one.follows(asked)]:
+            # Each brings the next along: it is a request like the others.
+            late = next((one for one in self._late if one.follows(asked)), None)
+            if late is not None:
                 self._late.remove(late)
                 await late.carry_out(None)
             return reply

@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from holdfast._rescue import Rescued, rescue
     from holdfast.contracts import OpenMode
     from holdfast.discovery import API_VERSION
     from holdfast.errors import HoldfastError
@@ -34,11 +35,13 @@ __all__ = [
     "OpenMode",
     "Reference",
     "Replica",
+    "Rescued",
     "Row",
     "Rows",
     "Table",
     "hookimpl",
     "open",
+    "rescue",
 ]
 
 _PLACES: Final = {
@@ -48,11 +51,13 @@ _PLACES: Final = {
     "OpenMode": "contracts",
     "Reference": "values",
     "Replica": "replica",
+    "Rescued": "_rescue",
     "Row": "model",
     "Rows": "table",
     "Table": "table",
     "hookimpl": "hookspecs",
     "open": "replica",
+    "rescue": "_rescue",
 }
 
 

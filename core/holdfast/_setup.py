@@ -143,12 +143,18 @@ class _Loader:
 
     def policies(self, profile: Profile) -> None:
         """Load the policies that tables use, each with its options."""
+        used = {policy.name for policy in profile.policies}
+        for name in sorted(profile.resolvers.keys() - used):  # a slip of the pen is in vain
+            key = f"resolvers.{name}"
+            driver = self._driver(RESOLVERS, name, Resolver, key)
+            if driver is not None:
+                self._settings(driver, profile.resolvers[name], ["resolvers", name])
         for policy in profile.policies:
             key = _policy_key(profile, policy)
             driver = self._driver(RESOLVERS, policy.name, Resolver, key)
             if driver is None:
                 continue
-            settings = self._settings(driver, policy.options, [key])
+            settings = self._settings(driver, policy.options, _options_key(profile, policy, key))
             if settings is None:
                 continue
             with self._noting(policy.name, key):
@@ -197,6 +203,12 @@ def _used_in(profile: Profile, language: str) -> str:
         if language in used or (language == profiles.VIEW_LANGUAGE and profiles.VIEW in used):
             return f"profile.tables[{index}].filter"
     return "filters"
+
+
+def _options_key(profile: Profile, policy: Policy, key: str) -> Sequence[str]:
+    """Return where the options of a policy are written."""
+    shared = profile.resolvers.get(policy.name, {})
+    return ["resolvers", policy.name] if shared and shared == policy.options else [key]
 
 
 def _policy_key(profile: Profile, policy: Policy) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
@@ -202,7 +202,7 @@ class Place(Enum):
 class Image:
     """A row as the server had it: cells by field name, and the version."""
 
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, Cell] = field(repr=False)
     version: str | None
 
     def to_json(self) -> str:

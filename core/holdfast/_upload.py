@@ -17,6 +17,7 @@ from typing import Final
 from holdfast._coalescing import Coalescing
 from holdfast._deletion import Deletion
 from holdfast._engine import Engine
+from holdfast._plain import plain
 from holdfast._plan import conflicts, pages, rows
 from holdfast._plan.lanes import BaseReferences, next_wave
 from holdfast._plan.rows import RowState, image_of
@@ -240,7 +241,7 @@ class Upload:
             failure = PluginError(
                 policy.name, f"failed: {type(error).__name__}; report it to the plugin's author"
             )
-            _logger.warning("%s", failure, extra={"event": "holdfast.resolver.failed"})
+            _logger.warning("%s", plain(failure), extra={"event": "holdfast.resolver.failed"})
             return Defer(str(failure))
         return _checked(policy, answer)
 

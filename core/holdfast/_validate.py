@@ -1,6 +1,6 @@
 """What a local write is checked against at once: the downloaded metadata, as far as it goes.
 
-Every mistake is found, none is stored.
+Every mistake is found, none is stored, and none is told with the value: errors end in logs.
 """
 
 from __future__ import annotations
@@ -123,11 +123,11 @@ def _fit(column: Column, value: object, *, creating: bool) -> Change:
 def _check_number(column: Column, number: Decimal) -> None:
     low, high = column.minimum, column.maximum
     if (low is not None and number < low) or (high is not None and number > high):
-        raise ValueError(f"{number} is out of range; from {low} to {high} is allowed")
+        raise ValueError(f"is out of range; from {low} to {high} is allowed")
     exponent = number.normalize().as_tuple().exponent
     decimals = -exponent if isinstance(exponent, int) and exponent < 0 else 0
     if column.type in _EXACT and column.precision is not None and decimals > column.precision:
-        raise ValueError(f"{number} has {decimals} decimals; at most {column.precision} are kept")
+        raise ValueError(f"has {decimals} decimals; at most {column.precision} are kept")
 
 
 def _check_options(column: Column, options: list[int]) -> None:
@@ -135,7 +135,7 @@ def _check_options(column: Column, options: list[int]) -> None:
     strange = [option for option in options if option not in known]
     if known and strange:
         allowed = ", ".join(f"{option.value} ({option.label})" for option in column.options[:12])
-        raise ValueError(f"has no option {strange[0]}; allowed: {allowed}")
+        raise ValueError(f"has no such option; allowed: {allowed}")
 
 
 def _status_fits(schema: TableSchema, changes: Mapping[str, Change]) -> list[Problem]:
@@ -149,5 +149,5 @@ def _status_fits(schema: TableSchema, changes: Mapping[str, Change]) -> list[Pro
     if wanted is None or any(option.value == wanted for option in fitting):
         return []
     allowed = ", ".join(f"{option.value} ({option.label})" for option in fitting)
-    message = f"{wanted} does not go with {state.name} {changes[state.name]}; allowed: {allowed}"
+    message = f"does not go with that {state.name}; allowed: {allowed}"
     return [Problem(status.name, message)]

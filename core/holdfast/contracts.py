@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -128,7 +128,7 @@ class Put:
     """Insert these records, or replace those with the same key, whole."""
 
     table: str
-    records: Sequence[Record]
+    records: Sequence[Record] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,19 @@ class Driver(ABC):
     Settings: ClassVar[type[BaseModel]]
 
 
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """What could be read of a damaged storage, by table.
+
+    ``damage`` says in the storage's own words what is wrong with it; nothing is where it is sound.
+    ``missed`` names the tables of which some records could not be read.
+    """
+
+    records: Mapping[str, Sequence[Record]] = field(repr=False)
+    damage: Sequence[str] = ()
+    missed: Sequence[str] = ()
+
+
 class Storage(Driver):
     """Typed tables with an atomic unit of work, and no sync logic.
 
@@ -188,6 +201,21 @@ class Storage(Driver):
         :raises ReplicaTooNew: a newer version of this driver wrote it; nothing was touched
         :raises StorageError: it cannot be opened
         """
+
+    @classmethod
+    async def salvage(
+        cls,
+        settings: Any,  # Any: the driver's own Settings
+        context: Context,
+        layouts: Sequence[Layout],
+    ) -> Salvage:
+        """Read what can still be read of these tables, damaged or not, and change nothing.
+
+        :raises StorageMissing: there is none
+        :raises StorageError: nothing of it can be read, or this kind of storage cannot do so
+        """
+        del settings, context, layouts
+        raise StorageError(f"a {cls.name} storage cannot be rescued from; restore a backup")
 
     @property
     @abstractmethod

@@ -19,6 +19,7 @@
     │   ├── ReplicaTooNew         a newer holdfast wrote it
     │   ├── ReplicaTooOld         an older holdfast wrote it, and it was opened to be read
     │   ├── ReplicaMismatch       it belongs to another user or organisation
+    │   ├── StorageDamaged        what is read makes no sense; it is kept, and written no more
     │   └── StorageFull           there is no room; nothing was written
     ├── WorkingOffline            the switch is on: nothing is sent or fetched
     └── TransportError            the server or the way to it
@@ -35,7 +36,7 @@ A message is a clause saying what happened, then ``; `` and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +44,23 @@ _SHOWN: Final = 80  # characters of a line on either side of a mistake
 
 
 class HoldfastError(Exception):
-    """The root of all errors raised by holdfast."""
+    """The root of all errors raised by holdfast.
+
+    One can be copied and pickled, whatever its class is made with.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return how to make it anew: from its message and its attributes."""
+        return _made_anew, (type(self), self.args, dict(vars(self)))
+
+
+def _made_anew(
+    kind: type[HoldfastError], args: tuple[object, ...], attributes: Mapping[str, object]
+) -> HoldfastError:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(attributes)
+    return error
 
 
 class UsageError(HoldfastError):
@@ -230,6 +247,18 @@ class ReplicaMismatch(StorageError):
         super().__init__(
             f"{location} belongs to {belongs}, not to {asked}; "
             "sign in as its owner or use another file"
+        )
+
+
+class StorageDamaged(StorageError):
+    """Raised when the storage holds what nobody wrote; nothing more is written to it."""
+
+    def __init__(self, location: str, finding: str) -> None:
+        self.location = location
+        self.finding = finding
+        super().__init__(
+            f"{location} is damaged ({finding}); keep it as it is, "
+            "`holdfast rescue` reads out of it what was not sent"
         )
 
 

@@ -1,5 +1,7 @@
 """The values that travel between the engine and its plugins.
 
+Invariant: what a row holds is in no ``repr``: values end in logs.
+
 Glossary. **op**: one local change, with an id made and stored before anything is sent.
 **unit**: ops that are sent together and are atomic together. **version**: the server's mark of a
 row's state, compared for equality only. **record**: the cells of a row in the order of the scope's
@@ -136,7 +138,7 @@ class Op:
     kind: OpKind
     table: str
     row_id: str
-    changes: Mapping[str, Change] = field(default_factory=dict)
+    changes: Mapping[str, Change] = field(default_factory=dict, repr=False)
     version: str | None = None
     state: OpState = OpState.PENDING
     attempts: int = 0
@@ -197,7 +199,7 @@ class Page:
     stored, and the checkpoint moves on. Of two records of one row the later is the newer.
     """
 
-    records: Sequence[Record]
+    records: Sequence[Record] = field(repr=False)
     tombstones: Sequence[str]
     checkpoint: str
     last: bool
@@ -306,7 +308,7 @@ class Applied:
     """The server has it. ``record`` is the row afterwards; None after a delete."""
 
     op_id: str
-    record: Record | None
+    record: Record | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +316,7 @@ class Conflicted:
     """The precondition failed. ``record`` is the server's row; None when it is not there."""
 
     op_id: str
-    record: Record | None
+    record: Record | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +387,7 @@ class KeepRemote:
 class Merge:
     """The row becomes the server's with these values on top."""
 
-    values: Mapping[str, Value]
+    values: Mapping[str, Value] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,4 +405,4 @@ class Policy:
     """The resolver a table uses, by name, with what the profile says to it."""
 
     name: str
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)

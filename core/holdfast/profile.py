@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -35,7 +35,7 @@ CLIENT_WINS: Final = "client-wins"
 SERVER_WINS: Final = "server-wins"
 _SHORTEST: Final = timedelta(minutes=5)
 _LONGEST: Final = timedelta(days=1)
-_INTERVAL: Final = re.compile(r"(\d+)([mhd])\Z")
+_INTERVAL: Final = re.compile(r"([0-9]{1,6})([mhd])\Z")
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _ROWS: Final = ("all", "custom", "related", "mine", "team", "business-unit")
 #: Stands for a language where a filter is the name of one of the server's saved views.
@@ -62,7 +62,7 @@ def _row_rule(given: object) -> object:
 
 def _identifier(name: str) -> str:
     if not is_identifier(name):
-        raise ValueError(f"{name!r} is no name; letters, digits and '_' are allowed")
+        raise ValueError(f"{name!r:.80} is no name; letters, digits and '_' are allowed")
     return name
 
 
@@ -109,6 +109,10 @@ class ResolverSpec(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """Yield what may be shown: only the policy knows whether the rest holds a secret."""
+        yield "name", self.name
 
 
 class TableRule(_Section):
@@ -184,6 +188,10 @@ class DriverSection(BaseModel):
 
     driver: str
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """Yield what may be shown: the rest may hold a secret, which only the driver knows."""
+        yield "driver", self.driver
+
     @property
     def options(self) -> dict[str, Any]:  # Any: TOML, validated by the driver's Settings
         """What is written beside ``driver``."""
@@ -196,8 +204,10 @@ class Profile(_Section):
     plugins: tuple[str, ...] = ()
     storage: DriverSection
     transport: DriverSection
-    filters: dict[str, dict[str, Any]] = {}  # Any: TOML, validated by each language's Settings
-    resolvers: dict[str, dict[str, Any]] = {}  # Any: TOML, validated by each resolver's Settings
+    #: Any: TOML, validated by each language's Settings.
+    filters: dict[str, dict[str, Any]] = Field(default={}, repr=False)
+    #: Any: TOML, validated by each resolver's Settings.
+    resolvers: dict[str, dict[str, Any]] = Field(default={}, repr=False)
     profile: ProfileSection
 
     def policy(self, table: str) -> Policy:
@@ -237,12 +247,25 @@ def read(path: Path) -> dict[str, Any]:  # Any: TOML
     :raises ProfileError: there is none, or it is no TOML
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         hint = "there is no such file; `holdfast init` writes one"
         raise ProfileError(str(path), [Problem("", hint)]) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ProfileError(str(path), [Problem("", f"cannot be read: {error}")]) from error
+    except OSError as error:
+        hint = f"cannot be read: {error.strerror}; check the path and its permissions"
+        raise ProfileError(str(path), [Problem("", hint)]) from error
+    except UnicodeDecodeError as error:
+        hint = f"cannot be read: byte {error.start + 1} is not UTF-8; save it as UTF-8"
+        raise ProfileError(str(path), [Problem("", hint)]) from error
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
+        hint = f"is no TOML: {_first_line(error)}; correct it and try again"
+        raise ProfileError(str(path), [Problem("", hint)]) from error
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return str(error).partition("\n")[0]
 
 
 def parse(source: str, data: Mapping[str, Any]) -> Profile:  # Any: TOML
@@ -261,10 +284,14 @@ def problems(
     error: ValidationError, model: type[BaseModel], prefix: Sequence[str | int] = ()
 ) -> list[Problem]:
     """Turn pydantic's errors into ours: the key as it is written, and what is allowed."""
+    details = error.errors(include_url=False, include_context=True)
+    inside = {detail["loc"][:-1] for detail in details}
     return [
         Problem(_key((*prefix, *detail["loc"])), _message(detail, model))
-        for detail in error.errors(include_url=False, include_context=True)
+        for detail in details
         if detail["loc"][-1:] != ("str",)  # "or text": the other half of a union has said so
+        # What is wrong inside does not count for pydantic, so it finds the list too short as well.
+        and not (detail["type"] == "too_short" and detail["loc"] in inside)
     ]
 
 
@@ -285,13 +312,26 @@ def _message(detail: Any, model: type[BaseModel]) -> str:  # Any: pydantic's Err
         case "missing":
             return "is missing"
         case kind if kind in _WANTED:
-            return f"{_WANTED[kind]} is wanted, not {detail['input']!r:.40}"
+            return f"{_WANTED[kind]} is wanted{_not(detail, model)}"
         case "value_error":
             return str(detail["ctx"]["error"])
         case "literal_error":
-            return f"{detail['input']!r} is not known; allowed: {detail['ctx']['expected']}"
+            shown = "" if _hides(model) else f"{detail['input']!r:.40} "
+            return f"{shown}is not known; allowed: {detail['ctx']['expected']}"
+        case kind if kind in _BOUNDS:
+            bound = next(iter(detail["ctx"].values()))
+            return f"a number {_BOUNDS[kind]} {bound:g} is wanted{_not(detail, model)}"
         case _:
             return str(detail["msg"][:1].lower() + detail["msg"][1:])
+
+
+def _not(detail: Any, model: type[BaseModel]) -> str:  # Any: as above
+    return "" if _hides(model) else f", not {detail['input']!r:.40}"
+
+
+def _hides(model: type[BaseModel]) -> bool:
+    """Tell whether a driver does not want what stands in its section to be shown."""
+    return bool(model.model_config.get("hide_input_in_errors"))
 
 
 _WANTED: Final[Mapping[str, str]] = {
@@ -305,6 +345,17 @@ _WANTED: Final[Mapping[str, str]] = {
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "too_short": "a list with something in it",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "path_type": "a path",
+}
+
+
+_BOUNDS: Final[Mapping[str, str]] = {
+    "greater_than_equal": "from",
+    "greater_than": "above",
+    "less_than_equal": "up to",
+    "less_than": "below",
 }
 
 

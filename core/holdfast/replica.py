@@ -21,6 +21,7 @@ from holdfast._engine import CALLER, VIEWS, Engine, caller_text, moment, unbroke
 from holdfast._explain import Explanation, explained_whole
 from holdfast._fetch import Answered, fetched
 from holdfast._issues import Issues
+from holdfast._plain import plain
 from holdfast._scopes import (
     Described,
     Pinned,
@@ -202,7 +203,7 @@ class Replica:
         The last thing of every sync; so the logs are cut here.
         """
         if error is not None:
-            _logger.info("sync stopped: %s", error, extra={"event": "holdfast.sync.stopped"})
+            _logger.info("sync stopped: %s", plain(error), extra={"event": "holdfast.sync.stopped"})
         text = "" if error is None else str(error)
         if self._engine.meta.get(_PROBLEM, "") != text:
             await self._note({_PROBLEM: text})

@@ -75,7 +75,7 @@ def canonical_id(given: object) -> str:
             return str(uuid.UUID(given))
         except ValueError:
             pass
-    raise ValueError(f"{given!r} is no id; one such as 7eb682f1-ca75-e511-80d4-00155d2a68d1 is")
+    raise ValueError("this is no id; one such as 7eb682f1-ca75-e511-80d4-00155d2a68d1 is")
 
 
 def to_change(column: Column, value: object) -> Change:
@@ -243,9 +243,7 @@ def _write_datetime(column: Column, value: object) -> Cell:
         try:
             return parse_datetime_cell(column, value)
         except ValueError:
-            raise ValueError(
-                f"a date such as 2026-03-31T08:00:00Z is wanted, not {value!r}"
-            ) from None
+            raise ValueError("a date such as 2026-03-31T08:00:00Z is wanted") from None
     if isinstance(value, datetime):
         return _moment_cell(column, value)
     if isinstance(value, date):

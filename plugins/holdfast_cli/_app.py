@@ -40,6 +40,7 @@ _VERBS: Final = (
     "_verbs_sync:sync",
     "_verbs_sync:offline",
     "_verbs_issues:issues",
+    "_verbs_rescue:rescue",
 )
 
 

@@ -1,4 +1,4 @@
-"""Warnings of the library on stderr: a line each, without rows, tokens or tracebacks."""
+"""Warnings of the libraries on stderr: a line each, without rows, tokens or tracebacks."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from typing import Final
 
 from holdfast_cli._plain import one_line, say
 
-#: Without a handler, Python would print a warning of azure-identity as it is, over several lines.
+#: Whose words may be shown: those of holdfast and its plugins, and of what signs people in.
 _SPEAKERS: Final = ("holdfast", "azure")
 
 
 class _Screen(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the message; what an exception says is left out."""
-        say(f"{record.levelname.lower()}: {one_line(record.getMessage())}")
+        """Print the message; what an exception says is left out, and so is what others say.
+
+        asyncio, for one, writes down an exception that nobody waited for, with the row in its text.
+        """
+        level = record.levelname.lower()
+        if record.name.startswith(_SPEAKERS):
+            say(f"{level}: {one_line(record.getMessage())}")
+        else:
+            say(f"{level}: something is reported by {one_line(record.name)}")
 
 
 @contextmanager
 def warnings_on_stderr() -> Iterator[None]:
-    """Show what holdfast, and the library that signs in, warn of while a verb runs."""
-    loggers, screen = [logging.getLogger(name) for name in _SPEAKERS], _Screen(logging.WARNING)
-    for logger in loggers:
-        logger.addHandler(screen)
+    """Show what is warned of while a verb runs.
+
+    Without a handler, Python would print it as it is, over several lines.
+    """
+    root, screen = logging.getLogger(), _Screen(logging.WARNING)
+    root.addHandler(screen)
     try:
         yield
     finally:
-        for logger in loggers:
-            logger.removeHandler(screen)
+        root.removeHandler(screen)

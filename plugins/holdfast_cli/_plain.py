@@ -26,7 +26,7 @@ _SEQUENCES: Final = re.compile(
 #: What must not stand as itself in anything that may reach a terminal.
 CONTROLS: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, without tab and newline
-    r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"  # direction marks, zero widths
+    r"\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # direction, zero widths
     r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"  # annotations, surrogates, tags
 )
 

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from holdfast.contracts import Context, Environment
 from holdfast.errors import PluginError, SignInNeeded, Unreachable
 from holdfast_dataverse._settings import Settings
+from holdfast_dataverse._token import Token
 
 _log = logging.getLogger(__name__)
 #: A token is not used in the last minutes of its life: it must outlive the request.
@@ -52,7 +53,7 @@ _TAKES_TENANT: Final = frozenset(
 class Credential(Protocol):
     """Gives tokens, and is told when the server refused one."""
 
-    async def token(self) -> str:
+    async def token(self) -> Token:
         """Return a token that is good for some minutes.
 
         :raises SignInNeeded: only the user can help
@@ -80,12 +81,12 @@ class GivenToken:
     def __init__(self, read: Callable[[], str], environment: Environment) -> None:
         self._read = read
         self._threads = environment.threads
-        self._kept: str | None = None
+        self._kept: Token | None = None
 
-    async def token(self) -> str:
+    async def token(self) -> Token:
         """Return the token, read once."""
         if self._kept is None:
-            self._kept = _checked(await self._threads.run(self._read))
+            self._kept = _checked(Token(await self._threads.run(self._read)))
         return self._kept
 
     def forget(self, refused: str) -> None:
@@ -102,18 +103,18 @@ class AzureCredential:
         self._scope = f"{settings.url}/.default"
         self._credential = _azure_credential(settings)
         self._lock = asyncio.Lock()
-        self._kept: str | None = None
+        self._kept: Token | None = None
         self._good_until = datetime.min.replace(tzinfo=UTC)
 
-    async def token(self) -> str:
+    async def token(self) -> Token:
         """Return the token at hand, or a new one shortly before that one ends."""
         async with self._lock:
             now = self._environment.clock.now()
             if self._kept is None or now >= self._good_until:
-                access = await self._environment.threads.run(self._ask)
-                ends = datetime.fromtimestamp(access.expires_on, UTC)
+                token, expires = await self._environment.threads.run(self._ask)
+                ends = datetime.fromtimestamp(expires, UTC)
                 self._good_until = max(ends - _MARGIN, now + _SHORTEST)
-                self._kept = _checked(access.token)
+                self._kept = _checked(token)
             return self._kept
 
     def forget(self, refused: str) -> None:
@@ -121,11 +122,12 @@ class AzureCredential:
         if self._kept == refused:
             self._kept = None
 
-    def _ask(self) -> Any:  # Any: azure's AccessToken, of a package that may be missing
+    def _ask(self) -> tuple[Token, int]:
+        """Return a token, and when it ends in seconds since 1970."""
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
         try:
-            return self._credential.get_token(self._scope)
+            access = self._credential.get_token(self._scope)
         except ClientAuthenticationError as error:
             raise SignInNeeded(
                 f"no token could be obtained ({type(error).__name__}); sign in again"
@@ -134,6 +136,7 @@ class AzureCredential:
             raise Unreachable(
                 f"the sign-in service did not answer ({type(error).__name__})"
             ) from error
+        return Token(access.token), int(access.expires_on)
 
 
 def _azure_credential(settings: Settings) -> Any:  # Any: a class chosen by name
@@ -162,8 +165,7 @@ def _show_code(address: str, code: str, _expires: datetime) -> None:
     """Tell the user where to type the code; it is worth nothing to anybody else."""
     _log.warning(
         "to sign in, open %s and enter the code %s",
-        address,
-        code,
+        *("".join(filter(str.isprintable, text)) for text in (address, code)),
         extra={"event": "holdfast.dataverse.device_code"},
     )
 
@@ -195,9 +197,9 @@ def _from_variable(variable: str) -> str:
     return token
 
 
-def _checked(token: str) -> str:
+def _checked(token: Token) -> Token:
     """Return a token that fits into a header."""
-    stripped = token.strip()
+    stripped = token.trimmed()
     if not stripped or not stripped.isascii() or not stripped.isprintable():
         raise SignInNeeded("the token is empty or garbled; put a valid one in its place")
     return stripped

@@ -31,8 +31,10 @@ from holdfast.errors import (
 from holdfast_dataverse._answers import Answer, Identity, asks_to_wait, identity_of
 from holdfast_dataverse._credentials import Credential, open_credential
 from holdfast_dataverse._links import Origin
+from holdfast_dataverse._quiet import quiet_others
 from holdfast_dataverse._settings import Settings
 from holdfast_dataverse._throttle import Throttle, moment_of, seconds_to_wait
+from holdfast_dataverse._token import authorization
 from holdfast_dataverse._unpacking import read_body
 
 _log = logging.getLogger(__name__)
@@ -287,11 +289,11 @@ class Session:
                 )
 
     async def _converse(self, url: URL, request: Request, token: str) -> Answer:
-        headers = {**_HEADERS, **request.headers, "Authorization": f"Bearer {token}"}
         async with self._http.request(
             request.method,
             url,
-            headers=headers,
+            # Not in a variable: a traceback may show those.
+            headers={**_HEADERS, **request.headers, **authorization(token)},
             data=request.body,
             allow_redirects=False,
             proxy=self._proxy,
@@ -307,6 +309,7 @@ async def open_session(settings: Settings, context: Context) -> AsyncIterator[Se
 
     :raises PluginError: the credential needs something that is not installed
     """
+    quiet_others()
     credential = open_credential(settings, context)
     # The threaded resolver is named: with aiodns installed aiohttp would take that one, which
     # ignores hosts files and keeps failures for too long.

@@ -7,8 +7,9 @@ ever in its text.
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -26,6 +27,11 @@ CredentialName = Literal[
     "azure-powershell",
     "interactive-browser",
 ]
+
+
+_LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_LONGEST_NAME: Final = 253
 
 
 class Settings(BaseModel):
@@ -53,12 +59,16 @@ class Settings(BaseModel):
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError as error:
-            raise ValueError(f"this is no URL: {error}") from None
+        except ValueError:  # whose text may show a password
+            raise ValueError(
+                "this is no URL; write it as https://your-org.crm.dynamics.com"
+            ) from None
         if parts.username is not None or parts.password is not None:
             raise ValueError("leave user and password out of the URL; use credential")
         if not parts.hostname or parts.scheme not in ("https", "http"):
             raise ValueError("write it as https://your-org.crm.dynamics.com")
+        if not is_host(parts.hostname) or port == 0:
+            raise ValueError("the host is no name of a server; check it for slips of the pen")
         if parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("leave out everything after the host; the API path is added")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
@@ -81,6 +91,19 @@ class Settings(BaseModel):
         if self.credential != "token" and given:
             raise ValueError(f"{given[0]} is only for credential 'token', not {self.credential!r}")
         return self
+
+
+def is_host(name: str) -> bool:
+    """Tell whether a host can be one: an address, or labels of ASCII letters, digits and hyphens.
+
+    What is written in other letters may look like another host; DNS has ``xn--`` for it.
+    """
+    if _NAME.fullmatch(name):
+        return len(name) <= _LONGEST_NAME
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

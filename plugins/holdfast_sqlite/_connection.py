@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import aiosqlite
 
@@ -97,11 +97,32 @@ def open_database(uri: str, prepare: Callable[[Database], None]) -> sqlite3.Conn
     """Open a connection of the standard library, or leave none behind."""
     database = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=256)
     try:
+        _harden(database)
         prepare(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+#: Switches of SQLite, and how they stand: a file cannot be changed behind SQLite's back, runs no
+#: trigger and shows no view, and a name in double quotes is a name.
+_SWITCHES: Final = {
+    "SQLITE_DBCONFIG_DEFENSIVE": True,
+    "SQLITE_DBCONFIG_TRUSTED_SCHEMA": False,
+    "SQLITE_DBCONFIG_ENABLE_TRIGGER": False,
+    "SQLITE_DBCONFIG_ENABLE_VIEW": False,
+    "SQLITE_DBCONFIG_DQS_DML": False,
+    "SQLITE_DBCONFIG_DQS_DDL": False,
+}
+
+
+def _harden(database: sqlite3.Connection) -> None:
+    """Turn the switches that Python reaches: none before 3.12."""
+    configure = getattr(database, "setconfig", None)
+    if configure is not None:
+        for name, on in _SWITCHES.items():
+            configure(getattr(sqlite3, name), on)
 
 
 class ThreadConnection(aiosqlite.Connection):
@@ -114,6 +135,7 @@ class ThreadConnection(aiosqlite.Connection):
 
     def __init__(self, uri: str, prepare: Callable[[Database], None]) -> None:
         super().__init__(partial(open_database, uri, prepare), iter_chunk_size=64)
+        self._ending: asyncio.Future[Any] | None = None  # Any: aiosqlite's mark
 
     @property
     def closed(self) -> bool:
@@ -145,6 +167,23 @@ class ThreadConnection(aiosqlite.Connection):
         await super().close()
         self._thread.join()
 
+    def stop(self) -> asyncio.Future[Any] | None:  # Any: as above
+        """Ask the thread to end, once; aiosqlite does it itself when an opening fails."""
+        if self._running:
+            self._ending = super().stop()
+        return self._ending
+
+    async def give_up(self) -> None:
+        """See the thread out after an opening that failed.
+
+        A live one would keep the interpreter from ending, and one that is at its end but for the
+        telling would tell a loop that is closed.
+        """
+        ending = self.stop()
+        if ending is not None:
+            await _to_its_end(ending)
+        self._thread.join()
+
 
 async def connect_in_thread(uri: str, prepare: Callable[[Database], None]) -> Connection:
     """Connect through aiosqlite."""
@@ -152,8 +191,7 @@ async def connect_in_thread(uri: str, prepare: Callable[[Database], None]) -> Co
     try:
         await _to_its_end(connection)
     except BaseException:
-        # A live thread would keep the interpreter from ending.
-        connection.stop()
+        await connection.give_up()
         raise
     return connection
 

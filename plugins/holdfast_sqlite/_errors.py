@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from holdfast.errors import StorageError, StorageFull
+from holdfast.errors import StorageDamaged, StorageError, StorageFull
 
+#: NOTADB too: that the file begins as one of SQLite's was seen before SQLite opened it.
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY: Final = 0xFF  # an extended result code keeps the primary one in its low byte
 _ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "is held by another program; close that and try again",
     sqlite3.SQLITE_LOCKED: "is held by another program; close that and try again",
-    sqlite3.SQLITE_CORRUPT: "is damaged; keep a copy, what it still holds may be rescued",
-    sqlite3.SQLITE_NOTADB: "is no SQLite file; choose another path",
     sqlite3.SQLITE_IOERR: "could not be read or written; check the disk",
     sqlite3.SQLITE_READONLY: "may not be written; check its permissions",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that its folder is there and may be written",
@@ -33,11 +33,7 @@ def primary_code(error: Exception) -> int | None:
 
 def is_disk_failure(error: sqlite3.Error) -> bool:
     """Tell whether the connection must not be trusted any more."""
-    return primary_code(error) in (
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-    )
+    return primary_code(error) in (sqlite3.SQLITE_IOERR, *_DAMAGE)
 
 
 def explain(error: Exception, location: str) -> StorageError:
@@ -45,9 +41,13 @@ def explain(error: Exception, location: str) -> StorageError:
     code = primary_code(error)
     if code == sqlite3.SQLITE_FULL:
         return StorageFull(location)
+    if code in _DAMAGE:
+        return StorageDamaged(location, str(error))
     advice = _ADVICE.get(code) if code is not None else None
     if advice is not None:
         return StorageError(f"{location} {advice} ({error})")
+    if isinstance(error, IsADirectoryError):
+        return StorageError(f"{location} is a folder; name a file in it")
     if isinstance(error, OSError):
         return StorageError(f"{location} cannot be used: {error.strerror}; check its folder")
     if isinstance(error, UnicodeError | OverflowError):

@@ -7,11 +7,12 @@ of this storage's own tables are numbered scripts, each one transaction.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from holdfast.errors import ReplicaTooNew, StorageError, StorageMissing
+from holdfast.errors import ReplicaTooNew, StorageDamaged, StorageError, StorageMissing
 from holdfast_sqlite._connection import Database
 
 #: "hold" in ASCII; `file` and SQLite's tools show it.
@@ -19,6 +20,7 @@ APPLICATION_ID: Final = 0x686F6C64
 PRIVATE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
 _MAGIC: Final = b"SQLite format 3\0"
+_HEADER: Final = 100  # bytes
 _SCRIPTS: Final = sorted(
     (
         entry
@@ -59,6 +61,27 @@ def _persist(folder: Path) -> None:
         os.close(handle)
 
 
+def log_of(path: Path) -> Path:
+    """Return where SQLite keeps what it has committed and not yet moved into the file."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def log_size(path: Path) -> int:
+    """Return the bytes of the write-ahead log; 0 where there is none."""
+    log = log_of(path)
+    return log.stat().st_size if log.exists() else 0
+
+
+def refuse_lone_log(path: Path) -> None:
+    """Refuse a log whose file is gone or empty: SQLite would throw it away, or mix it into another.
+
+    :raises StorageDamaged: there is one
+    """
+    there = path.exists() and path.lstat().st_size > 0
+    if not there and log_size(path):
+        raise StorageDamaged(str(path), "it is empty or gone, but its write-ahead log is not")
+
+
 def create(path: Path) -> None:
     """Make the file, empty, unless it is there."""
     try:
@@ -67,28 +90,45 @@ def create(path: Path) -> None:
         return
 
 
-def check_header(path: Path) -> None:
-    """Refuse by the first bytes what is not ours, before SQLite leaves a file beside it.
+def check_kind(path: Path) -> bytes:
+    """Refuse what is no SQLite file of ours, and return its header; an empty file has none.
 
-    :raises ReplicaTooNew: a newer holdfast wrote it
+    :raises StorageDamaged: it is empty, and the log beside it is not
     :raises StorageMissing: it is not there
     :raises StorageError: it is not a file that holdfast wrote
     """
     if path.is_symlink():
         raise StorageError(f"{path} is a symbolic link; name the file it points to")
+    refuse_lone_log(path)
     if not path.exists():
         raise StorageMissing(str(path))
     with path.open("rb") as file:
-        header = file.read(100)
+        header = file.read(_HEADER)
     if not header:
-        return
-    if not header.startswith(_MAGIC) or len(header) < 100:
-        raise StorageError(f"{path} is no SQLite file; choose another path")
-    check_identity(
-        path,
-        application=int.from_bytes(header[68:72], "big"),
-        version=int.from_bytes(header[60:64], "big"),
-    )
+        return header
+    if not header.startswith(_MAGIC) or len(header) < _HEADER:
+        raise StorageError(
+            f"{path} is no SQLite file; choose another path, "
+            "or put a copy from a backup there if it was one"
+        )
+    if int.from_bytes(header[68:72], "big") not in (0, APPLICATION_ID):
+        raise StorageError(f"{path} belongs to another program; choose another path")
+    return header
+
+
+def check_header(path: Path) -> None:
+    """Refuse by the first bytes what is not ours, before SQLite leaves a file beside it.
+
+    :raises ReplicaTooNew: a newer holdfast wrote it
+    :raises StorageError: as :func:`check_kind` does
+    """
+    header = check_kind(path)
+    if header:
+        check_identity(
+            path,
+            application=int.from_bytes(header[68:72], "big"),
+            version=int.from_bytes(header[60:64], "big"),
+        )
 
 
 def check_identity(path: Path, *, application: int, version: int) -> None:
@@ -99,24 +139,11 @@ def check_identity(path: Path, *, application: int, version: int) -> None:
         raise ReplicaTooNew(str(path), version, FORMAT)
 
 
-def check_schema(database: Database, path: Path) -> int:
-    """Refuse what the header does not show, and return the format; 0 is a file without tables.
-
-    The newest header may still be in the write-ahead log. A trigger, a view or a virtual table is
-    none of ours: it could run somebody else's SQL when we read or write.
-    """
-    (application,) = database.execute("PRAGMA application_id").fetchone()
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    check_identity(path, application=application, version=version)
-    objects = database.execute("SELECT s.type, s.name, s.sql FROM sqlite_schema AS s").fetchall()
-    if objects and application == 0:
-        raise StorageError(f"{path} belongs to another program; choose another path")
-    for kind, name, sql in objects:
-        virtual = str(sql).upper().startswith("CREATE VIRTUAL")
-        if kind in ("trigger", "view") or virtual:
-            what = "virtual table" if virtual else kind
-            raise StorageError(f"{path} has a {what} {name!r} that holdfast did not make; drop it")
-    return int(version)
+def statements(first: int, last: int) -> Iterator[str]:
+    """Yield what brings the own tables from one format to another."""
+    for script in _SCRIPTS[first:last]:
+        # executescript() would commit first.
+        yield from script.read_text("utf-8").split(";\n")
 
 
 def upgrade(database: Database) -> None:
@@ -124,9 +151,7 @@ def upgrade(database: Database) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version == FORMAT:
         return
-    for script in _SCRIPTS[version:]:
-        # executescript() would commit first.
-        for statement in script.read_text("utf-8").split(";\n"):
-            database.execute(statement)
+    for statement in statements(version, FORMAT):
+        database.execute(statement)
     database.execute(f"PRAGMA user_version = {FORMAT}")
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -188,7 +188,7 @@ def _columns(layout: Layout) -> object:
 
 
 def _rebuild(database: Database, before: Layout | None, layout: Layout) -> None:
-    database.execute(_create_sql(layout))
+    database.execute(create_sql(layout, _NEW, keyed_fields(layout)))
     if before is not None:
         if before.key == layout.key:  # else no record has a key
             _fill(database, set(before.fields), layout)
@@ -209,14 +209,18 @@ def _fill(database: Database, kept: Collection[Field], layout: Layout) -> None:
     database.execute(f"INSERT INTO {quoted(_NEW)} ({into}) SELECT {source} FROM {table}")  # noqa: S608  identifiers are validated
 
 
-def _create_sql(layout: Layout) -> str:
+def create_sql(layout: Layout, name: str, keyed: Collection[Field]) -> str:
+    """Return the statement that makes a table of this name.
+
+    :param keyed: the fields that get a key column
+    """
     columns = [
         f"{quoted(field.name)} {DECLARED[field.kind]}"
         + (" PRIMARY KEY NOT NULL" if field == layout.key else "")
         for field in sorted(layout.fields, key=lambda field: field.hidden)
     ]
-    columns += [f"{quoted_key(field.name)} TEXT" for field in keyed_fields(layout)]
-    return f"CREATE TABLE {quoted(_NEW)} ({', '.join(columns)}) STRICT"
+    columns += [f"{quoted_key(field.name)} TEXT" for field in keyed]
+    return f"CREATE TABLE {quoted(name)} ({', '.join(columns)}) STRICT"
 
 
 def _indexed(layout: Layout) -> list[Field]:
@@ -230,28 +234,43 @@ def keyed_fields(layout: Layout) -> list[Field]:
     return [field for field in _indexed(layout) if field.kind in KEYED]
 
 
-def _index_name(layout: Layout, field: Field) -> str:
-    return f'"{layout.table}.{field.name}"'  # a dot is in no identifier: no two names are the same
+def index_name(layout: Layout, field: Field) -> str:
+    """Return what the index on a field is called."""
+    return f"{layout.table}.{field.name}"  # a dot is in no identifier: no two names are the same
+
+
+def _index(layout: Layout, field: Field) -> str:
+    return f'"{index_name(layout, field)}"'
+
+
+def index_sql(layout: Layout, field: Field) -> str:
+    """Return the statement that makes the index on a field.
+
+    The row's key comes second, because every order ends with it. So the rows that have one value
+    are found in the order in which a query yields them, and the next chunk of a long answer starts
+    where the last one ended.
+    """
+    keyed = field.kind in KEYED
+    by = quoted_key(field.name) if keyed else compared(field.kind, quoted(field.name))
+    table, key = quoted(layout.table), quoted(layout.key.name)
+    return f"CREATE INDEX IF NOT EXISTS {_index(layout, field)} ON {table} ({by}, {key})"
+
+
+def index_sql_without_key(layout: Layout, field: Field) -> str:
+    """Return the statement as the first format had it."""
+    by = compared(field.kind, quoted(field.name))
+    return f"CREATE INDEX {_index(layout, field)} ON {quoted(layout.table)} ({by})"
 
 
 def _create_indexes(database: Database, layout: Layout) -> None:
-    """Make the indexes that are missing; the row's key comes second: every order ends with it.
-
-    So the rows that have one value are found in the order in which a query yields them, and the
-    next chunk of a long answer starts where the last one ended.
-    """
+    """Make the indexes that are missing."""
     for field in _indexed(layout):
-        keyed = field.kind in KEYED
-        by = quoted_key(field.name) if keyed else compared(field.kind, quoted(field.name))
-        database.execute(
-            f"CREATE INDEX IF NOT EXISTS {_index_name(layout, field)} "
-            f"ON {quoted(layout.table)} ({by}, {quoted(layout.key.name)})"
-        )
+        database.execute(index_sql(layout, field))
 
 
 def _drop_indexes(database: Database, layout: Layout) -> None:
     for field in _indexed(layout):
-        database.execute(f"DROP INDEX IF EXISTS {_index_name(layout, field)}")
+        database.execute(f"DROP INDEX IF EXISTS {_index(layout, field)}")
 
 
 def _remember(database: Database, layouts: Sequence[Layout], version: int) -> None:

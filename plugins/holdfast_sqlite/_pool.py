@@ -80,14 +80,15 @@ class Writer:
             self._connection = await self._connect()
         return self._connection
 
-    async def close(self) -> None:
-        """Move what is in the write-ahead log into the file, and close."""
+    async def close(self, *, tidy: bool = True) -> None:
+        """Close; before that, move what is in the write-ahead log into the file, if ``tidy``."""
         self._closed = True
         connection, self._connection = self._connection, None
         if connection is None:
             return
         try:
-            await connection.run(_checkpoint)
+            if tidy:
+                await connection.run(_checkpoint)
         finally:
             await connection.close()
 

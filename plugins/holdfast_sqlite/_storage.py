@@ -6,13 +6,19 @@ raises is a ``StorageError``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from holdfast.contracts import (
     Change,
@@ -22,9 +28,10 @@ from holdfast.contracts import (
     OpenMode,
     Put,
     Query,
+    Salvage,
     Storage,
 )
-from holdfast.errors import StorageError
+from holdfast.errors import StorageDamaged, StorageError
 from holdfast.filters import EVERYTHING, Expression
 from holdfast.model import Record
 from holdfast.queries import Selection
@@ -33,18 +40,27 @@ from holdfast_sqlite._answers import answer, asked_of, is_answered
 from holdfast_sqlite._connection import Connect, Database, connect_in_thread
 from holdfast_sqlite._errors import translated
 from holdfast_sqlite._functions import register_functions
-from holdfast_sqlite._lock import owner_lock
+from holdfast_sqlite._lock import expect_log, log_is_expected, owner_lock
 from holdfast_sqlite._pool import Readers, Writer
+from holdfast_sqlite._quiet import quiet_others
+from holdfast_sqlite._recognise import check_schema
+from holdfast_sqlite._salvage import salvage
 from holdfast_sqlite._scan import Answer, Scan
 from holdfast_sqlite._statement import Prepared
 from holdfast_sqlite._understood import is_understood
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
+_LOG_IS_GONE: Final = (
+    "%s was not closed, and its write-ahead log is gone; if no SQLite tool tidied it up, "
+    "the newest changes that were saved here went with it"
+)
 _KEYS_PER_STATEMENT: Final = 500
 
 _PRAGMAS: Final = (
     "busy_timeout = 5000",
     "trusted_schema = OFF",
+    "cell_size_check = ON",  # damage is found where a page is read, not where it has led
     "synchronous = FULL",
     "fullfsync = ON",  # macOS: fsync alone stops at the drive's cache
     "checkpoint_fullfsync = ON",
@@ -65,6 +81,13 @@ class SqliteSettings(BaseModel):
 
     #: The file; a relative path starts at the profile's folder.
     path: Path
+
+    @field_validator("path")
+    @classmethod
+    def _names_a_file(cls, path: Path) -> Path:
+        if not path.name or "\0" in str(path):
+            raise ValueError("the name of a file is wanted, such as 'field.db'")
+        return path
 
 
 class SqliteStorage(Storage):
@@ -93,11 +116,14 @@ class SqliteStorage(Storage):
         self._writer = writer
         self._catalog = _layouts.Catalog()
         self._prepared = Prepared()
+        self._damage: str | None = None
+        self._log_expected = False
 
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: SqliteSettings, context: Context) -> AsyncIterator[Storage]:
         """Open the file; an owner makes it when it is missing."""
+        quiet_others()
         path = _file.locate(context.folder, settings.path)
         async with AsyncExitStack() as closing:
             with translated(str(path)):
@@ -108,14 +134,18 @@ class SqliteStorage(Storage):
     @classmethod
     async def _own(cls, path: Path, closing: AsyncExitStack) -> SqliteStorage:
         _file.create_folder(path.parent)
+        expected = log_is_expected(path)
         closing.enter_context(cls.lock(path))
+        if expected and not _file.log_of(path).exists():
+            _log.warning(_LOG_IS_GONE, path, extra={"event": "holdfast.sqlite.log_gone"})
+        _file.refuse_lone_log(path)
         _file.create(path)
         await cls._check(path)
         writer = Writer(partial(cls.connect, path.as_uri(), _prepare_writer))
         closing.push_async_callback(writer.close)
         await writer.run(_upgrade)
         # The readers are closed first: the last to close removes the log, and they may not.
-        return await cls._opened(path, cls._open_readers(path, closing), writer)
+        return await cls._opened(path, closing, writer)
 
     @classmethod
     async def _join(cls, path: Path, closing: AsyncExitStack) -> SqliteStorage:
@@ -124,11 +154,15 @@ class SqliteStorage(Storage):
                 f"{path} was written by an older version; open it once to write, "
                 "as any sync does, and it is brought forward"
             )
-        return await cls._opened(path, cls._open_readers(path, closing), None)
+        return await cls._opened(path, closing, None)
 
     @classmethod
-    async def _opened(cls, path: Path, readers: Readers, writer: Writer | None) -> SqliteStorage:
+    async def _opened(
+        cls, path: Path, closing: AsyncExitStack, writer: Writer | None
+    ) -> SqliteStorage:
+        readers = cls._open_readers(path, closing)
         storage = cls(path, readers, writer)
+        closing.push_async_callback(storage._keep_if_damaged)
         await readers.run(storage._catalog.tables)  # so that `runs` knows where links may lead
         return storage
 
@@ -138,7 +172,7 @@ class SqliteStorage(Storage):
         _file.check_header(path)
         async with AsyncExitStack() as closing:
             readers = cls._open_readers(path, closing)
-            return await readers.run(partial(_file.check_schema, path=path))
+            return await readers.run(partial(check_schema, path=path))
 
     @classmethod
     def _open_readers(cls, path: Path, closing: AsyncExitStack) -> Readers:
@@ -147,6 +181,15 @@ class SqliteStorage(Storage):
         closing.push_async_callback(readers.close)
         return readers
 
+    @classmethod
+    async def salvage(
+        cls, settings: SqliteSettings, context: Context, layouts: Sequence[Layout]
+    ) -> Salvage:
+        """Read what can still be read of these tables."""
+        path = _file.locate(context.folder, settings.path)
+        with translated(str(path)):
+            return await salvage(cls.connect, path, layouts)
+
     @property
     def location(self) -> str:
         """The file's path."""
@@ -154,7 +197,7 @@ class SqliteStorage(Storage):
 
     async def version(self) -> int:
         """Return the number given to the last ``migrate``."""
-        with translated(self.location):
+        with self._translated():
             return await self._readers.run(_layouts.stored_version)
 
     async def migrate(self, layouts: Sequence[Layout], *, version: int) -> None:
@@ -174,7 +217,7 @@ class SqliteStorage(Storage):
                 found += stored.decoder.decode(database.execute(sql, some).fetchall())
             return found
 
-        with translated(self.location):
+        with self._translated():
             return await self._readers.run(select)
 
     async def write(self, changes: Sequence[Change]) -> None:
@@ -193,8 +236,32 @@ class SqliteStorage(Storage):
     async def _write(self, work: Callable[[Database], None]) -> None:
         if self._writer is None:
             raise StorageError(f"{self.location} is open read-only; only its owner writes")
-        with translated(self.location):
+        if self._damage is not None:
+            raise StorageDamaged(self.location, self._damage)
+        with self._translated():
             await self._writer.run(work)
+            if not self._log_expected:
+                expect_log(self._path)
+                self._log_expected = True
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise foreign errors as holdfast's; after one that tells of damage nothing is written."""
+        try:
+            with translated(self.location):
+                yield
+        except StorageDamaged as error:
+            self._damage = error.finding
+            raise
+
+    async def _keep_if_damaged(self) -> None:
+        """Leave a damaged file and its log as they are.
+
+        The last connection that closes would move the log into the file; so the writer goes before
+        the readers, who cannot.
+        """
+        if self._damage is not None and self._writer is not None:
+            await self._writer.close(tidy=False)
 
     def query(self, query: Query) -> AsyncIterator[Record]:
         """Yield the records that match."""
@@ -205,7 +272,7 @@ class SqliteStorage(Storage):
         return self._records(answer(self._catalog, selection))
 
     async def _records(self, answer: Answer) -> AsyncIterator[Record]:
-        with translated(self.location):
+        with self._translated():
             while not answer.finished:
                 for record in await self._readers.run_long(answer.next_chunk):
                     yield record
@@ -220,7 +287,7 @@ class SqliteStorage(Storage):
             (number,) = database.execute(sql, scope.parameters.values).fetchone()
             return int(number)
 
-        with translated(self.location):
+        with self._translated():
             return await self._readers.run_long(select)
 
     def runs(self, expression: Expression) -> bool:
@@ -238,13 +305,13 @@ class SqliteStorage(Storage):
             asked = asked_of(query, self._catalog.tables(database))
             return (asked.sql, *asked.plan(database))
 
-        with translated(self.location):
+        with self._translated():
             return await self._readers.run_long(plan)
 
     async def size(self) -> int:
         """Return the bytes of the file and its write-ahead log."""
-        log = self._path.with_name(f"{self._path.name}-wal")
-        return sum(path.stat().st_size for path in (self._path, log) if path.exists())
+        file = self._path.stat().st_size if self._path.exists() else 0
+        return file + _file.log_size(self._path)
 
 
 def _upgrade(database: Database) -> None:

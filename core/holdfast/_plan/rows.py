@@ -9,7 +9,7 @@ them. Every transition keeps this; writing the difference of two states is the c
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from holdfast._tables import GONE, Image, Place
 from holdfast.model import Op, OpKind, OpState, Record
@@ -28,7 +28,7 @@ class RowState:
 
     schema: TableSchema
     row_id: str
-    local: Cells | None = None
+    local: Cells | None = field(default=None, repr=False)
     base: Image | None = None
     remote: Image | None = None
     moved: bool = False

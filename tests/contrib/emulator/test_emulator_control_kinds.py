@@ -185,6 +185,18 @@ async def test_a_late_request_arrives_after_the_one_that_replaced_it(client: Cli
     assert len(names) == 5
 
 
+async def test_several_late_requests_arrive_once_each(client: Client) -> None:
+    """Each that arrives is a request like the others, too."""
+    client.server.faults.add(Fault(FaultKind.LATE_REQUEST, method="POST", times=3))
+    for name in ("first", "second", "third"):
+        with pytest.raises(aiohttp.ClientError):
+            await client("POST", "accounts", {"name": name})
+    assert (await client("POST", "accounts", {"name": "fourth"})).status == 204
+    names = [row["name"] for row in (await client("GET", "accounts")).value]
+    assert len(names) == 3 + 4
+    assert {"first", "second", "third", "fourth"} <= set(names)
+
+
 async def test_a_conditional_late_request_does_nothing(client: Client) -> None:
     row = await client("GET", f"accounts({IDS[0]})")
     etag = row.headers["ETag"]

@@ -231,3 +231,18 @@ def test_warnings_of_the_library_are_told_in_a_line(capsys: pytest.CaptureFixtur
     logger.info("nor this")
     told = capsys.readouterr().err
     assert told == "warning: a plugin took too long\nwarning: no variables. Visit a page\n"
+
+
+def test_what_others_log_is_told_by_who_says_it_and_not_in_their_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """asyncio writes down an exception that nobody waited for, whatever its text holds."""
+    with warnings_on_stderr():
+        logging.getLogger("holdfast_sqlite._storage").warning("the log is gone")
+        logging.getLogger("asyncio").error("exception=ValueError('canary-row')")
+        logging.getLogger("strange\nname").warning("canary-row")
+    assert capsys.readouterr().err == (
+        "warning: the log is gone\n"
+        "error: something is reported by asyncio\n"
+        "warning: something is reported by strange name\n"
+    )

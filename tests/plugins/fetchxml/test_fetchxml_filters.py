@@ -289,7 +289,7 @@ def test_a_refusal_points_at_what_was_found(text: str, found: str) -> None:
         ("attribute='name' operator='eq' valueof='employees'", "expected columns of one type"),
         ("attribute='founded' operator='eq' valueof='createdon'", "expected columns of one type"),
         ("attribute='name' operator='eq' valueof='c.city'", "there is no alias 'c'"),
-        ("attribute='ownerid' operator='under' value='1'", "'1' is no id; one such as"),
+        ("attribute='ownerid' operator='under' value='1'", "this is no id; one such as"),
         ("attribute='primarycontactid' operator='under' value='" + GUID + "'", "leads to none"),
         ("attribute='ownerid' operator='under' value='" + GUID + "'", "add systemuser to the"),
         ("attribute='industrycodename' operator='eq' value='a'", "the numbers of 'industrycode'"),

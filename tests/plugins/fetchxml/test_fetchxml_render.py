@@ -235,7 +235,7 @@ def test_an_expression_is_written_so(expression: Expression, text: str) -> None:
         ),
         (
             InHierarchy(ref("accountid"), "account", "parentaccountid", "x", Branch.ABOVE),
-            "'x' is no id",
+            "this is no id",
         ),
         (Related("team", ref("accountid"), ref("ownerid"), EVERYTHING), "add it to the profile"),
         (Related("account", ref("name"), ref("ownerid"), EVERYTHING), "cannot be joined"),

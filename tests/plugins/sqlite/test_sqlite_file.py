@@ -188,7 +188,7 @@ def as_format_1(path: Path) -> None:
         path,
         'DROP INDEX "account.name"',
         'DROP INDEX "account.statecode"',
-        'CREATE INDEX "account.statecode" ON account (statecode)',
+        'CREATE INDEX "account.statecode" ON "account" ("statecode")',
         "ALTER TABLE account DROP COLUMN _holdfast_sqlite_key_name",
         "ALTER TABLE _holdfast_sqlite_field DROP COLUMN key_column",
         "ALTER TABLE _holdfast_sqlite_state DROP COLUMN unicode",
