@@ -7,6 +7,8 @@ of this storage's own tables are numbered scripts, each one transaction.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -59,12 +61,29 @@ def _persist(folder: Path) -> None:
         os.close(handle)
 
 
-def create(path: Path) -> None:
-    """Make the file, empty, unless it is there."""
+def is_made(path: Path) -> bool:
+    """Tell whether something is there, be it ours or not; an empty file is nothing."""
+    return os.path.lexists(path) and path.lstat().st_size > 0
+
+
+@contextmanager
+def making(path: Path) -> Iterator[Path]:
+    """Give a path to make the file under, and rename it when the block has ended well.
+
+    SQLite makes a file's first page through a journal. Under its own name, a crash in between would
+    leave a file that nobody can read before somebody has written to it.
+    """
+    new = path.with_name(f"{path.name}.new")
+    remains = (new, *(new.with_name(f"{new.name}-{kind}") for kind in ("journal", "wal", "shm")))
+    for each in remains:
+        each.unlink(missing_ok=True)
     try:
-        os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return
+        os.close(open_private(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        yield new
+        new.replace(path)
+    finally:
+        for each in remains:
+            each.unlink(missing_ok=True)
 
 
 def check_header(path: Path) -> None:

@@ -109,13 +109,21 @@ class SqliteStorage(Storage):
     async def _own(cls, path: Path, closing: AsyncExitStack) -> SqliteStorage:
         _file.create_folder(path.parent)
         closing.enter_context(cls.lock(path))
-        _file.create(path)
+        if not _file.is_made(path):
+            await cls._make(path)
         await cls._check(path)
         writer = Writer(partial(cls.connect, path.as_uri(), _prepare_writer))
         closing.push_async_callback(writer.close)
         await writer.run(_upgrade)
         # The readers are closed first: the last to close removes the log, and they may not.
         return await cls._opened(path, cls._open_readers(path, closing), writer)
+
+    @classmethod
+    async def _make(cls, path: Path) -> None:
+        """Make the file, with its first page and in its mode, so that it is there whole or not."""
+        with _file.making(path) as new:
+            connection = await cls.connect(new.as_uri(), _prepare_writer)
+            await connection.close()
 
     @classmethod
     async def _join(cls, path: Path, closing: AsyncExitStack) -> SqliteStorage:

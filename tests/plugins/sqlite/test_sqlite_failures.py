@@ -215,6 +215,34 @@ async def test_a_damaged_file_is_said_to_be_so(open_sqlite: Open, path: Path) ->
             await everything(storage, "people")
 
 
+async def test_a_file_that_was_not_made_to_its_end_is_not_there_and_is_made_anew(
+    open_sqlite: Open, path: Path
+) -> None:
+    """SQLite makes the first page through a journal, which only somebody who may write reads."""
+    path.parent.mkdir()
+    for remains in ("replica.db.new", "replica.db.new-journal", "replica.db.new-wal"):
+        path.with_name(remains).write_bytes(b"half a page")
+    trap = Trap()
+    for nth in range(1, 100):
+        trap.left = nth
+        try:
+            async with open_sqlite(connect=spied(connect_prepared(trap), trap)):
+                break
+        except StorageError:
+            assert not path.exists() or path.read_bytes()[18:20] == b"\2\2"
+            assert list(path.parent.glob("replica.db.new*")) == []
+    assert nth > 10
+
+
+def connect_prepared(before: Before) -> Connect:
+    """Return connections whose preparation is announced too."""
+
+    async def connect(uri: str, prepare: Callable[[Database], None]) -> Connection:
+        return await connect_inline(uri, lambda database: prepare(SpiedDatabase(database, before)))
+
+    return connect
+
+
 # --- migrations -----------------------------------------------------------------------------------
 
 
