@@ -123,16 +123,25 @@ class Store:
         self.schemas: dict[str, TableSchema] = {}
         #: What the server said of each table of the profile, all its columns.
         self.described: dict[str, TableSchema] = {}
+        #: Whether the tables are laid out by other schemas than those that are stored.
+        self._unnoted = False
         #: The last number given out in a table, once that was asked for.
         self._last: dict[str, int] = {}
 
     async def commit(self, writes: Writes) -> None:
-        """Write all of it in one durable commit; call with the lock held."""
+        """Write all of it in one durable commit; call with the lock held.
+
+        Schemas that could not be noted come along: an op must never be stored without the schema
+        that it is read with.
+        """
+        if self._unnoted:
+            await self._note_schemas(writes)
         for log, record in writes.appended:
             writes.put(log, (*record, await self._next(log, NUMBER_FIELD)))
         changes = writes.changes()
         if changes:
             await self.storage.write(changes)
+        self._unnoted = False
 
     def query(self, query: Query) -> AsyncGenerator[Record]:
         """Yield the records that match; what the storage does not run is done here."""
@@ -202,17 +211,28 @@ class Store:
     ) -> None:
         """Make the stored tables those of ``kept``; call with the lock held.
 
-        :meth:`note_schemas` comes second. A crash between the two is healed when the replica is
-        opened: the layouts are then made those of the schemas that are noted.
+        :meth:`note_schemas` comes second; if it fails, the next commit does it. A crash between the
+        two is healed when the replica is opened: the layouts are then made those of the schemas
+        that are noted.
         """
         layouts = [row_layout(schema, indexes.get(name, ())) for name, schema in kept.items()]
         await self.storage.migrate([*SYSTEM_LAYOUTS, *layouts], version=FORMAT)
         self.schemas = dict(kept)
         self.described = dict(described)
+        self._unnoted = True
 
     async def note_schemas(self) -> None:
         """Store what the tables are laid out by; call with the lock held."""
         writes = Writes()
+        await self._note_schemas(writes)
+        self._unnoted = False
+        try:
+            await self.commit(writes)
+        except BaseException:
+            self._unnoted = True
+            raise
+
+    async def _note_schemas(self, writes: Writes) -> None:
         for name, schema in self.schemas.items():
             server = self.described.get(name)
             texts = (None if s is None else _SCHEMA.dump_json(s).decode() for s in (schema, server))
@@ -220,7 +240,6 @@ class Store:
         for table in (SCHEMAS, SCOPES):
             known = [str(record[0]) async for record in self.query(Query(table))]
             writes.delete(table, *(name for name in known if name not in self.schemas))
-        await self.commit(writes)
 
     async def rows(self, schema: TableSchema, ids: Sequence[str]) -> dict[str, RowState]:
         """Return the states of these rows; one that is not known at all is a blank state."""

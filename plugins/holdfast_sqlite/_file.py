@@ -21,6 +21,7 @@ APPLICATION_ID: Final = 0x686F6C64
 PRIVATE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
 _MAGIC: Final = b"SQLite format 3\0"
+_CHUNK: Final = 1 << 20
 _SCRIPTS: Final = sorted(
     (
         entry
@@ -84,6 +85,25 @@ def making(path: Path) -> Iterator[Path]:
     finally:
         for each in remains:
             each.unlink(missing_ok=True)
+
+
+def write_log_again(path: Path) -> None:
+    """Make sure that what SQLite finds in a log that was left behind is on the disk.
+
+    A flush that fails is told once: the system still shows what was written before it, and may have
+    given it up. SQLite would take such a write for done, and all that follows it in the log would
+    be lost with it when the power goes. Written once more, the same bytes are flushed.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if not is_made(log):
+        return
+    with os.fdopen(open_private(log, os.O_RDWR), "r+b", buffering=0) as file:
+        at = 0
+        while chunk := file.read(_CHUNK):
+            file.seek(at)
+            file.write(chunk)
+            at += len(chunk)
+        os.fsync(file.fileno())
 
 
 def check_header(path: Path) -> None:

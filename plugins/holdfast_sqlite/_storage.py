@@ -7,7 +7,7 @@ raises is a ``StorageError``.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
@@ -112,6 +112,7 @@ class SqliteStorage(Storage):
         if not _file.is_made(path):
             await cls._make(path)
         await cls._check(path)
+        _file.write_log_again(path)
         writer = Writer(partial(cls.connect, path.as_uri(), _prepare_writer))
         closing.push_async_callback(writer.close)
         await writer.run(_upgrade)
@@ -251,8 +252,12 @@ class SqliteStorage(Storage):
 
     async def size(self) -> int:
         """Return the bytes of the file and its write-ahead log."""
-        log = self._path.with_name(f"{self._path.name}-wal")
-        return sum(path.stat().st_size for path in (self._path, log) if path.exists())
+        found = 0
+        with translated(self.location):
+            for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+                with suppress(FileNotFoundError):  # the log goes with the last connection
+                    found += path.stat().st_size
+        return found
 
 
 def _upgrade(database: Database) -> None:

@@ -212,16 +212,16 @@ class Judge:
             return
         contents = found.contents
         promised = self._marks[last].contents
-        yield from _violations(contents, promised)
+        yield from violations(contents, promised)
         if found.format not in self._formats:
             yield FORMAT, f"format {found.format and found.format[0]} is half there"
-        known = [m for m in self._marks[last:] if _tables(m.contents) == _tables(contents)]
+        known = [m for m in self._marks[last:] if tables_of(m.contents) == tables_of(contents)]
         if not known:
             yield KNOWN, f"{contents} were never there together"
-        yield from _ahead(contents, self._machine.server)
+        yield from ahead(contents, self._machine.server)
 
 
-def _violations(contents: Contents, promised: Contents) -> Iterator[tuple[str, str]]:
+def violations(contents: Contents, promised: Contents) -> Iterator[tuple[str, str]]:
     """Let the simulator's checkers look at what was opened, knowing what was acknowledged."""
     acknowledged = [op.id for op in promised.ops()] + [op for op, _, _ in promised.settled()]
     conservation, atomicity = Conservation(), LocalAtomicity()
@@ -235,7 +235,7 @@ def _violations(contents: Contents, promised: Contents) -> Iterator[tuple[str, s
             yield checker.name, violation.explanation
 
 
-def _ahead(contents: Contents, server: NotingServer) -> Iterator[tuple[str, str]]:
+def ahead(contents: Contents, server: NotingServer) -> Iterator[tuple[str, str]]:
     """Say which rows are missing, or older, behind a stored checkpoint."""
     waiting = {(op.table, op.row_id) for op in contents.ops()}
     for table, _, checkpoint, *_ in contents.table(SCOPES).values():
@@ -253,7 +253,7 @@ def _ahead(contents: Contents, server: NotingServer) -> Iterator[tuple[str, str]
                 yield TOKEN, f"{table}/{row_id[:8]} is older than the checkpoint"
 
 
-def _tables(contents: Contents) -> Mapping[str, object]:
+def tables_of(contents: Contents) -> Mapping[str, object]:
     return {name: records for name, records in contents.tables.items() if records}
 
 

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import apsw
+import pytest
+
 from holdfast import _setup, hookimpl
-from holdfast.contracts import Context, Environment, Layout, OpenMode, Storage
+from holdfast.contracts import Change, Context, Environment, Layout, OpenMode, Storage
+from holdfast.errors import StorageError
 from holdfast.model import Page, Scope
 from holdfast.replica import Replica, _opened
 from holdfast.testing import MemoryServer
 from holdfast.testing.simulation import Contents, WatchedStorage
-from holdfast_sqlite import Connection, Database, InlineConnection, SqliteSettings, SqliteStorage
+from holdfast_sqlite import (
+    Connection,
+    Database,
+    InlineConnection,
+    SqliteSettings,
+    SqliteStorage,
+    _file,
+)
 from support.disk.apsw_database import ApswDatabase
+from support.disk.distrusted import DistrustedDatabase
 from support.disk.platter import Files
-from support.disk.tapped import Created, Event, Operation, Renamed, TappedFileSystem
+from support.disk.tapped import (
+    Created,
+    Event,
+    Operation,
+    Removed,
+    Renamed,
+    Synced,
+    TappedFileSystem,
+    Unsynced,
+    Wrote,
+)
 from support.world import ACCOUNT, CONTACT
 
 FILE: Final = "replica.db"
 NEW: Final = f"{FILE}.new"
+LOG: Final = f"{FILE}-wal"
 #: The log is moved into the file so often here, that it happens within a few commits.
 PAGES: Final = 24
 TABLES: Final = ({"name": "account"}, {"name": "contact"})
@@ -84,8 +116,13 @@ class Machine:
         self.baseline: Files = {}
         self.environment: Environment | None = None
         self.operations: Callable[[Operation, str], None] | None = None
+        self.connector: Callable[[str], Database] | None = None
+        #: What each write that failed would have left, since the last that did not.
+        self.doubtful: list[Contents] = []
+        #: What was done that may not be done.
+        self.wrong: list[str] = []
         self._names: set[str] = set()
-        self._databases: list[ApswDatabase] = []
+        self._databases: list[Database] = []
         self._vfs = ""
 
     @contextmanager
@@ -98,7 +135,10 @@ class Machine:
         self._vfs = f"tapped-{uuid4().hex}"
         system = TappedFileSystem(self._vfs, self)
         try:
-            yield
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(_file, "write_log_again", partial(self._again, _file.write_log_again))
+                patch.setattr(sys, "unraisablehook", partial(_unless_planted, sys.unraisablehook))
+                yield
         finally:
             self.kill()
             system.unregister()
@@ -109,12 +149,33 @@ class Machine:
         for database in databases:
             database.close()
 
+    def _again(self, right: Callable[[Path], None], path: Path) -> None:
+        """Write the log again, which the storage does past SQLite; that may fail as well."""
+        right(path)
+        log = self.folder / LOG
+        if log.exists():
+            self.after(Wrote(LOG, 0, log.read_bytes()))
+            try:
+                self.before(Operation.SYNC, LOG)
+            except apsw.Error as error:
+                self.after(Unsynced(LOG))
+                raise OSError(errno.EIO, "planted") from error
+            self.after(Synced(LOG, folder=False))
+
     # What the file system tells.
 
     def before(self, operation: Operation, name: str) -> None:
-        """Let an operation happen; the storage makes and renames its file past SQLite."""
+        """Let an operation happen, or fail it."""
+        if operation is Operation.OPEN:
+            self._see(name)
         if self.operations is not None:
             self.operations(operation, name)
+
+    def _see(self, name: str) -> None:
+        """Take note of what the storage does past SQLite: it makes a file and renames it."""
+        if name == NEW and NEW in self._names and not (self.folder / NEW).stat().st_size:
+            self.events.append(Removed(NEW, synced=False))
+            self._names.remove(NEW)
         if name in {FILE, NEW} and name not in self._names:
             renamed = name == FILE and NEW in self._names
             self.events.append(Renamed(NEW, FILE) if renamed else Created(name))
@@ -150,8 +211,9 @@ class Machine:
             yield storage
 
     async def connect(self, uri: str, prepare: Callable[[Database], None]) -> Connection:
-        """Connect over the tapped file system."""
-        database = ApswDatabase(uri, self._vfs, PAGES)
+        """Connect over the tapped file system, or as ``connector`` does."""
+        inner = self.connector(uri) if self.connector else ApswDatabase(uri, self._vfs, PAGES)
+        database = DistrustedDatabase(inner, self.wrong)
         self._databases.append(database)
         try:
             prepare(database)
@@ -162,9 +224,8 @@ class Machine:
 
     def promised(self, contents: Contents) -> None:
         """Note what is durable from now on."""
-        tables = {name: dict(records) for name, records in contents.tables.items()}
-        copied = Contents(tables, dict(contents._schemas))
-        self.marks.append(Mark(len(self.events), copied))
+        self.doubtful.clear()
+        self.marks.append(Mark(len(self.events), _copied(contents)))
 
     async def wait(self) -> None:
         """Take no time."""
@@ -178,16 +239,45 @@ class Machine:
 
 
 class _Acknowledging(WatchedStorage):
-    """Tells of migrations too."""
+    """Tells of migrations too, and of writes that failed."""
 
     def __init__(self, inner: Storage, machine: Machine, contents: Contents) -> None:
         super().__init__(inner, machine, contents)
         self._machine = machine
 
+    async def write(self, changes: Sequence[Change]) -> None:
+        """Write; one that failed may be found done after a crash, but whole and not before."""
+        try:
+            await super().write(changes)
+        except StorageError:
+            after = _copied(self.contents)
+            after.apply(changes)
+            self._machine.doubtful.append(after)
+            await self._look()
+            raise
+
+    async def _look(self) -> None:
+        """See whether what failed has left anything, as far as it can be read."""
+        with suppress(StorageError):
+            seen = await Contents.read(self._inner, self.contents.tables)
+            if seen.tables != self.contents.tables:
+                self._machine.wrong.append(f"a write failed, and there were {seen}")
+
     async def migrate(self, layouts: Sequence[Layout], *, version: int) -> None:
         """Change the tables."""
         await super().migrate(layouts, version=version)
         self._machine.promised(self.contents)
+
+
+def _unless_planted(hook: Callable[[Any], object], unraisable: Any) -> None:
+    """Say nothing of an error that SQLite passes over."""
+    if not isinstance(unraisable.exc_value, apsw.Error):
+        hook(unraisable)
+
+
+def _copied(contents: Contents) -> Contents:
+    tables = {name: dict(records) for name, records in contents.tables.items()}
+    return Contents(tables, dict(contents._schemas))
 
 
 def setup_of(
