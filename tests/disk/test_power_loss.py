@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,7 +17,10 @@ from mutants import (
 from support.disk.judging import DURABLE, FORMAT, INTEGRITY, Verdict, judge
 from support.disk.workloads import WORKLOADS, perform
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(sys.platform == "win32", reason="files are looked at while they are open"),
+]
 
 #: How many of each mix are drawn after an event, and how many states that must make at least.
 DRAWS = 9

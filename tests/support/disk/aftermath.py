@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from holdfast.testing.simulation import Contents
 from support.disk.judging import INTEGRITY, Found, Opener, ahead, violations
-from support.disk.machine import Machine, Mark
+from support.disk.machine import Machine, Mark, stored
 from support.disk.platter import Files, Platter
 from support.disk.tapped import Unsynced
 
-HALF = "P13 nothing half done"
-TRUST = "P13 not trusted again"
+HALF: Final = "P13 nothing half done"
+TRUST: Final = "P13 not trusted again"
 
 
 class Aftermath:
@@ -40,11 +41,17 @@ class Aftermath:
                 found = self._look(platter.lost(), machine)
                 yield from found.wrong.items()
                 yield from violations(found.contents, marks[number].contents)
-        last = (machine.marks or [before])[-1]
         for files in (platter.kept(), platter.lost()):
-            yield from self._whole(self._look(files, machine), last, machine)
+            yield from self._whole(self._look(files, machine), before, machine)
 
-    def _whole(self, found: Found, last: Mark, machine: Machine) -> Iterator[tuple[str, str]]:
+    def of_files(self, machine: Machine) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with the files that a killed process has left."""
+        yield from ((TRUST, text) for text in machine.wrong)
+        before = Mark(0, self._look(machine.baseline, machine).contents)
+        yield from self._whole(self._look(stored(machine.folder), machine), before, machine)
+
+    def _whole(self, found: Found, before: Mark, machine: Machine) -> Iterator[tuple[str, str]]:
+        last = (machine.marks or [before])[-1]
         yield from found.wrong.items()
         if INTEGRITY in found.wrong:
             return

@@ -23,6 +23,10 @@ class Journey:
     machine: Machine
     killed: bool = False
     tables: Sequence[Mapping[str, Any]] | None = None
+    #: What stands in a column of each row: long enough for pages of its own, or nothing.
+    filling: str | None = None
+    #: Called when a call has failed.
+    noticed: Callable[[], None] = lambda: None
     failed: list[str] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -48,6 +52,8 @@ class Journey:
 
     async def _create(self, replica: Replica, number: int) -> None:
         values = {"accountid": _row(number), "name": f"{CANARY} {number}"}
+        if self.filling is not None:
+            values["address1_city"] = self.filling
         await replica.table("account").create(values)
 
     async def _update(self, replica: Replica, number: int) -> None:
@@ -66,6 +72,7 @@ class Journey:
             await call()
         except StorageError as error:
             self.failed.append(what)
+            self.noticed()
             if self.killed and len(self.failed) == 1:
                 self.machine.kill()
                 raise _Killed from error

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from holdfast._tables import SCOPES
+from holdfast._tables import OUTBOX, SCOPES
 from holdfast.contracts import Context, OpenMode
 from holdfast.errors import HoldfastError
 from holdfast.replica import _opened
@@ -223,7 +223,8 @@ class Judge:
 
 def violations(contents: Contents, promised: Contents) -> Iterator[tuple[str, str]]:
     """Let the simulator's checkers look at what was opened, knowing what was acknowledged."""
-    acknowledged = [op.id for op in promised.ops()] + [op for op, _, _ in promised.settled()]
+    acknowledged = [str(record[1]) for record in promised.table(OUTBOX).values()]
+    acknowledged += [op for op, _, _ in promised.settled()]
     conservation, atomicity = Conservation(), LocalAtomicity()
     if acknowledged:
         conservation.see(Invoked(1, "all", writes=True), 1)
@@ -233,11 +234,13 @@ def violations(contents: Contents, promised: Contents) -> Iterator[tuple[str, st
             checker.see(Opened(contents), 3)
         except Violation as violation:
             yield checker.name, violation.explanation
+        except (LookupError, ValueError) as error:  # such as an op of a table that is not known
+            yield checker.name, f"what is stored cannot be read: {error!r}"
 
 
 def ahead(contents: Contents, server: NotingServer) -> Iterator[tuple[str, str]]:
     """Say which rows are missing, or older, behind a stored checkpoint."""
-    waiting = {(op.table, op.row_id) for op in contents.ops()}
+    waiting = {(record[3], record[4]) for record in contents.table(OUTBOX).values()}
     for table, _, checkpoint, *_ in contents.table(SCOPES).values():
         rows = contents.table(str(table))
         for row_id, version in server.behind(str(table), checkpoint).items():

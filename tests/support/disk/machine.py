@@ -13,7 +13,7 @@ from contextlib import (
     suppress,
 )
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -23,6 +23,7 @@ import pytest
 
 from holdfast import _setup, hookimpl
 from holdfast.contracts import Change, Context, Environment, Layout, OpenMode, Storage
+from holdfast.discovery import Catalogue
 from holdfast.errors import StorageError
 from holdfast.model import Page, Scope
 from holdfast.replica import Replica, _opened
@@ -289,7 +290,15 @@ def setup_of(
         "transport": {"driver": "memory", "server": server},
         "profile": {"tables": list(tables)},
     }
-    return _setup.build("the profile", sections, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_setup, "Catalogue", _catalogue)
+        return _setup.build("the profile", sections, folder)
+
+
+@cache
+def _catalogue() -> Catalogue:
+    """Return what is installed, looked up once: it is asked for with every opening."""
+    return Catalogue()
 
 
 def stored(folder: Path) -> dict[str, bytes]:

@@ -23,7 +23,7 @@ _NARROW: Final = (
     {"name": "contact"},
 )
 #: More columns and another index than before: what a changed profile asks for.
-_GROWN: Final = (
+GROWN: Final = (
     {"name": "account", "indexes": ["name", "address1_city"]},
     {"name": "contact"},
 )
@@ -41,7 +41,7 @@ async def migration(machine: Machine) -> None:
     """Bring a file of the first format forward, then lay the tables out for a wider profile."""
     async with machine.open():
         pass
-    async with machine.open(_GROWN) as replica:
+    async with machine.open(GROWN) as replica:
         await replica.download()
 
 
@@ -119,7 +119,7 @@ def _of(machine: Machine, number: int) -> str:
 # What lies on the disk before.
 
 
-async def _nothing(machine: Machine) -> None:
+async def nothing(machine: Machine) -> None:
     """Leave the folder empty."""
 
 
@@ -133,7 +133,7 @@ async def _downloaded(machine: Machine) -> None:
         await replica.download()
 
 
-async def _of_the_first_format(machine: Machine) -> None:
+async def of_the_first_format(machine: Machine) -> None:
     """Leave rows and an outbox in a file as the first holdfast wrote it."""
     async with machine.open(_NARROW) as replica:
         await replica.download()
@@ -161,8 +161,8 @@ class Workload:
 
 
 WORKLOADS: Final = {
-    "first open": Workload(_nothing, first_open),
-    "migration": Workload(_of_the_first_format, migration),
+    "first open": Workload(nothing, first_open),
+    "migration": Workload(of_the_first_format, migration),
     "pages": Workload(_opened, pages),
     "outbox": Workload(_downloaded, outbox),
     "checkpoint": Workload(_downloaded, checkpoint),
