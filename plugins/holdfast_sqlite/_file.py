@@ -97,12 +97,14 @@ def write_log_again(path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     if not is_made(log):
         return
-    with os.fdopen(open_private(log, os.O_RDWR), "r+b", buffering=0) as file:
+    with os.fdopen(open_private(log, os.O_RDWR), "r+b") as file:
         at = 0
         while chunk := file.read(_CHUNK):
             file.seek(at)
             file.write(chunk)
             at += len(chunk)
+            file.seek(at)
+        file.flush()
         os.fsync(file.fileno())
 
 

@@ -111,8 +111,7 @@ class SqliteStorage(Storage):
         closing.enter_context(cls.lock(path))
         if not _file.is_made(path):
             await cls._make(path)
-        await cls._check(path)
-        _file.write_log_again(path)
+        await cls._check(path, owner=True)
         writer = Writer(partial(cls.connect, path.as_uri(), _prepare_writer))
         closing.push_async_callback(writer.close)
         await writer.run(_upgrade)
@@ -142,12 +141,18 @@ class SqliteStorage(Storage):
         return storage
 
     @classmethod
-    async def _check(cls, path: Path) -> int:
-        """Refuse a file that is not ours, and return its format."""
+    async def _check(cls, path: Path, *, owner: bool = False) -> int:
+        """Refuse a file that is not ours, and return its format.
+
+        An owner makes sure of the log as well, on the reader's thread: that may take its time.
+        """
         _file.check_header(path)
         async with AsyncExitStack() as closing:
             readers = cls._open_readers(path, closing)
-            return await readers.run(partial(_file.check_schema, path=path))
+            version = await readers.run(partial(_file.check_schema, path=path))
+            if owner:
+                await readers.run(lambda _: _file.write_log_again(path))
+            return version
 
     @classmethod
     def _open_readers(cls, path: Path, closing: AsyncExitStack) -> Readers:
