@@ -38,13 +38,26 @@ def trials(home: Path, start: str = "first day") -> Iterator[Trials]:
         yield Trials(home, start, runner)
 
 
-def failing(home: Path, kind: str, start: str, *, for_good: bool, killed: bool = False) -> Tally:
-    """Make the disk fail at the first, second, third … operation of a kind until none is left."""
+def failing(
+    home: Path,
+    kind: str,
+    start: str,
+    *,
+    for_good: bool,
+    killed: bool = False,
+    until: str | None = None,
+) -> Tally:
+    """Make the disk fail at the first, second, third … operation of a kind until none is left.
+
+    :param until: the check that ends it when it has found something
+    """
     with trials(home, start) as made:
         total = made.counted()[FAULTS[kind].operation]
         step = -(-total // PLACES[start])
         for nth in range(1, total + 1, step):
             made.fail(kind, nth, for_good=for_good, killed=killed)
+            if until in made.tally.bad:
+                break
         return made.tally
 
 
@@ -120,13 +133,18 @@ KILLS: list[tuple[Planted, Callable[[Path], Tally], str]] = [
     (m34_full_disk_swallowed.planted, lambda home: full(home, for_good=True), ATOMIC),
     (
         m35_flush_tried_again.planted,
-        lambda home: failing(home, "sync", "first day", for_good=False),
+        lambda home: failing(home, "sync", "first day", for_good=False, until=DURABLE),
         DURABLE,
     ),
     (
         m35_flush_tried_again.planted_whole,
-        lambda home: failing(home, "sync", "first day", for_good=False),
+        lambda home: failing(home, "sync", "first day", for_good=False, until=TRUST),
         TRUST,
+    ),
+    (
+        m35_flush_tried_again.planted_restart,
+        lambda home: failing(home, "sync", "first day", for_good=False, killed=True, until=DURABLE),
+        DURABLE,
     ),
 ]
 
@@ -134,7 +152,10 @@ KILLS: list[tuple[Planted, Callable[[Path], Tally], str]] = [
 @pytest.mark.parametrize(
     ("planted", "search", "check"),
     KILLS,
-    ids=[f"{p.__module__.rpartition('.')[2][:3]}-{c.partition(' ')[0]}" for p, _, c in KILLS],
+    ids=[
+        f"{p.__module__.rpartition('.')[2][:3]}-{p.__name__}-{c.partition(' ')[0]}"
+        for p, _, c in KILLS
+    ],
 )
 def test_a_planted_bug_is_found_by_the_check_named_for_it(
     planted: Planted, search: Callable[[Path], Tally], check: str, tmp_path: Path

@@ -29,7 +29,7 @@ EXPECTED = {
     "migration": 2700,
     "pages": 2700,
     "outbox": 5200,
-    "checkpoint": 6500,
+    "checkpoint": 6800,
 }
 assert sum(EXPECTED.values()) >= 20_000
 

@@ -1,6 +1,7 @@
 """m35: a flush that failed is tried again, and what it did not flush is acknowledged.
 
-``planted`` tries the flush itself, ``planted_whole`` the transaction, on the same connection.
+``planted`` tries the flush itself, ``planted_whole`` the transaction, on the same connection;
+``planted_restart`` takes a log that was left behind as it is, and goes on behind it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 import pytest
 
-from holdfast_sqlite import Database, _pool
+from holdfast_sqlite import Database, _file, _pool
 
 T = TypeVar("T")
 
@@ -56,4 +57,12 @@ def planted_whole() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_pool, "in_transaction", in_transaction)
+        yield
+
+
+@contextmanager
+def planted_restart() -> Iterator[None]:
+    """Break the storage inside the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_file, "write_log_again", lambda _: None)
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import (
@@ -35,7 +36,6 @@ from holdfast_sqlite import (
     InlineConnection,
     SqliteSettings,
     SqliteStorage,
-    _file,
 )
 from support.disk.apsw_database import ApswDatabase
 from support.disk.distrusted import DistrustedDatabase
@@ -137,7 +137,7 @@ class Machine:
         system = TappedFileSystem(self._vfs, self)
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(_file, "write_log_again", partial(self._again, _file.write_log_again))
+                patch.setattr(os, "fsync", partial(self._flushed, os.fsync))
                 patch.setattr(sys, "unraisablehook", partial(_unless_planted, sys.unraisablehook))
                 yield
         finally:
@@ -150,18 +150,19 @@ class Machine:
         for database in databases:
             database.close()
 
-    def _again(self, right: Callable[[Path], None], path: Path) -> None:
-        """Write the log again, which the storage does past SQLite; that may fail as well."""
-        right(path)
+    def _flushed(self, right: Callable[[int], None], handle: int) -> None:
+        """Take note of the log's being written again, past SQLite; flushing it may fail as well."""
         log = self.folder / LOG
-        if log.exists():
-            self.after(Wrote(LOG, 0, log.read_bytes()))
-            try:
-                self.before(Operation.SYNC, LOG)
-            except apsw.Error as error:
-                self.after(Unsynced(LOG))
-                raise OSError(errno.EIO, "planted") from error
-            self.after(Synced(LOG, folder=False))
+        if not log.exists() or os.fstat(handle).st_ino != log.stat().st_ino:
+            right(handle)
+            return
+        self.after(Wrote(LOG, 0, log.read_bytes()))
+        try:
+            self.before(Operation.SYNC, LOG)
+        except apsw.Error as error:
+            self.after(Unsynced(LOG))
+            raise OSError(errno.EIO, "planted") from error
+        self.after(Synced(LOG, folder=False))
 
     # What the file system tells.
 
