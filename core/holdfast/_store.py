@@ -136,18 +136,27 @@ class Store:
         self.schemas: dict[str, TableSchema] = {}
         #: What the server said of each table of the profile, all its columns.
         self.described: dict[str, TableSchema] = {}
+        #: Whether the tables are laid out by other schemas than those that are stored.
+        self._unnoted = False
         #: The last number given out in a table, once that was asked for.
         self._last: dict[str, int] = {}
         #: The tables of the profile as they were last laid out.
         self._layouts: dict[str, Layout] = {}
 
     async def commit(self, writes: Writes) -> None:
-        """Write all of it in one durable commit; call with the lock held."""
+        """Write all of it in one durable commit; call with the lock held.
+
+        Schemas that could not be noted come along: an op must never be stored without the schema
+        that it is read with.
+        """
+        if self._unnoted:
+            await self._note_schemas(writes)
         for log, record in writes.appended:
             writes.put(log, (*record, await self._next(log, NUMBER_FIELD)))
         changes = writes.changes()
         if changes:
             await self.storage.write(changes)
+        self._unnoted = False
 
     def query(self, query: Query) -> AsyncGenerator[Record]:
         """Yield the records that match; what the storage does not run is done here."""
@@ -227,8 +236,9 @@ class Store:
         """Make the stored tables those of ``kept``; call with the lock held.
 
         Tables that were never read to the end are still being filled.
-        :meth:`note_schemas` comes second. A crash between the two is healed when the replica is
-        opened: the layouts are then made those of the schemas that are noted.
+        :meth:`note_schemas` comes second; if it fails, the next commit does it. A crash between the
+        two is healed when the replica is opened: the layouts are then made those of the schemas
+        that are noted.
         """
         states = await self.scope_states()
         full = {name for name, state in states.items() if state.complete}
@@ -239,6 +249,7 @@ class Store:
         await self._migrate()
         self.schemas = dict(kept)
         self.described = dict(described)
+        self._unnoted = True
 
     async def filled(self, table: str) -> None:
         """Note that a table has been read to the end: its indexes are due; hold the lock.
@@ -255,6 +266,15 @@ class Store:
     async def note_schemas(self) -> None:
         """Store what the tables are laid out by; call with the lock held."""
         writes = Writes()
+        await self._note_schemas(writes)
+        self._unnoted = False
+        try:
+            await self.commit(writes)
+        except BaseException:
+            self._unnoted = True
+            raise
+
+    async def _note_schemas(self, writes: Writes) -> None:
         for name, schema in self.schemas.items():
             server = self.described.get(name)
             texts = (None if s is None else _SCHEMA.dump_json(s).decode() for s in (schema, server))
@@ -267,7 +287,6 @@ class Store:
             writes.delete(
                 table, *[str(r[0]) async for r in query if str(r[at]) not in self.schemas]
             )
-        await self.commit(writes)
 
     async def rows(self, schema: TableSchema, ids: Sequence[str]) -> dict[str, RowState]:
         """Return the states of these rows; one that is not known at all is a blank state."""

@@ -5,6 +5,7 @@ Invariant: a message names the file and what to do, never a value of a row.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ _ADVICE: Final = {
     sqlite3.SQLITE_NOMEM: "needs more memory than there is; close something and try again",
 }
 
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
 
 def primary_code(error: Exception) -> int | None:
     """Return the primary result code; None for an error that did not come from SQLite."""
@@ -39,7 +42,7 @@ def is_disk_failure(error: sqlite3.Error) -> bool:
 def explain(error: Exception, location: str) -> StorageError:
     """Return the error to raise."""
     code = primary_code(error)
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in _FULL:
         return StorageFull(location)
     if code in _DAMAGE:
         return StorageDamaged(location, str(error))

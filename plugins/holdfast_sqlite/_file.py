@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ PRIVATE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 100  # bytes
+_CHUNK: Final = 1 << 20
 _SCRIPTS: Final = sorted(
     (
         entry
@@ -77,17 +79,54 @@ def refuse_lone_log(path: Path) -> None:
 
     :raises StorageDamaged: there is one
     """
-    there = path.exists() and path.lstat().st_size > 0
-    if not there and log_size(path):
+    if not is_made(path) and log_size(path):
         raise StorageDamaged(str(path), "it is empty or gone, but its write-ahead log is not")
 
 
-def create(path: Path) -> None:
-    """Make the file, empty, unless it is there."""
+def is_made(path: Path) -> bool:
+    """Tell whether something is there, be it ours or not; an empty file is nothing."""
+    return os.path.lexists(path) and path.lstat().st_size > 0
+
+
+@contextmanager
+def making(path: Path) -> Iterator[Path]:
+    """Give a path to make the file under, and rename it when the block has ended well.
+
+    SQLite makes a file's first page through a journal. Under its own name, a crash in between would
+    leave a file that nobody can read before somebody has written to it.
+    """
+    new = path.with_name(f"{path.name}.new")
+    remains = (new, *(new.with_name(f"{new.name}-{kind}") for kind in ("journal", "wal", "shm")))
+    for each in remains:
+        each.unlink(missing_ok=True)
     try:
-        os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
+        os.close(open_private(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        yield new
+        new.replace(path)
+    finally:
+        for each in remains:
+            each.unlink(missing_ok=True)
+
+
+def write_log_again(path: Path) -> None:
+    """Make sure that what SQLite finds in a log that was left behind is on the disk.
+
+    A flush that fails is told once: the system still shows what was written before it, and may have
+    given it up. SQLite would take such a write for done, and all that follows it in the log would
+    be lost with it when the power goes. Written once more, the same bytes are flushed.
+    """
+    log = log_of(path)
+    if not is_made(log):
         return
+    with os.fdopen(open_private(log, os.O_RDWR), "r+b") as file:
+        at = 0
+        while chunk := file.read(_CHUNK):
+            file.seek(at)
+            file.write(chunk)
+            at += len(chunk)
+            file.seek(at)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def check_kind(path: Path) -> bytes:

@@ -40,7 +40,8 @@ def owner_lock(path: Path) -> Iterator[None]:
         _write_pid(note)
         yield
     finally:
-        note.unlink(missing_ok=True)  # first: the next owner writes its own
+        with suppress(OSError):  # it is only for people
+            note.unlink(missing_ok=True)  # first: the next owner writes its own
         lock.release()
 
 

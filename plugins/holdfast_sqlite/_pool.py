@@ -49,14 +49,16 @@ def roll_back(database: Database) -> None:
 class Writer:
     """The one connection that writes.
 
-    After the disk has failed, the connection is given up and the next write opens another: what
-    the old one believes to be on the disk may not be there.
+    After a write has failed, its connection is given up and the next write opens another: what the
+    old one believes to be on the disk may not be there. Nothing is tried again by itself. After the
+    disk has failed, the file is looked through before anything is written to it.
     """
 
     def __init__(self, connect: Open) -> None:
         self._connect = connect
         self._connection: Connection | None = None
         self._closed = False
+        self._suspect = False
         self._turn = asyncio.Lock()
 
     async def run(self, work: Callable[[Database], T]) -> T:
@@ -68,16 +70,20 @@ class Writer:
                     lambda database: in_transaction(database, "BEGIN IMMEDIATE", work)
                 )
             except sqlite3.Error as error:
-                if is_disk_failure(error):
-                    self._connection = None
-                    await _discard(connection)
+                self._suspect = is_disk_failure(error)
+                self._connection = None
+                await _discard(connection)
                 raise
 
     async def _connected(self) -> Connection:
         if self._closed:
             raise StorageError("the storage is closed; open it again")
         if self._connection is None:
-            self._connection = await self._connect()
+            connection = await self._connect()
+            if self._suspect:
+                await _verify(connection)
+                self._suspect = False
+            self._connection = connection
         return self._connection
 
     async def close(self, *, tidy: bool = True) -> None:
@@ -101,8 +107,25 @@ def _checkpoint(database: Database) -> None:
         _log.warning("checkpoint failed", extra={"event": "holdfast.sqlite.checkpoint"})
 
 
+async def _verify(connection: Connection) -> None:
+    """Look through the file; a connection that cannot, or finds it damaged, is closed."""
+    try:
+        await connection.run(_look_through)
+    except BaseException:
+        await _discard(connection)
+        raise
+
+
+def _look_through(database: Database) -> None:
+    (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        damaged = sqlite3.DatabaseError(found)
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged
+
+
 class Readers:
-    """The connections that read."""
+    """The connections that read; one on which anything has failed is given up."""
 
     def __init__(self, connect: Open) -> None:
         self._connect = connect
@@ -117,19 +140,30 @@ class Readers:
         async with self._opening:
             if self._shared is None:
                 self._shared = await self._opened()
-        return await self._shared.run(lambda database: in_transaction(database, "BEGIN", work))
+            connection = self._shared
+        try:
+            return await connection.run(lambda database: in_transaction(database, "BEGIN", work))
+        except sqlite3.Error:
+            if self._shared is connection:  # else: another that waited has given it up
+                self._shared = None
+                await _discard(connection)
+            raise
 
     async def run_long(self, work: Callable[[Database], T]) -> T:
         """Run what may take long in a transaction, on a connection that nobody else waits for."""
         connection = self._idle.pop() if self._idle else await self._opened()
         self._leased.add(connection)
+        usable = True
         try:
             return await connection.run(
                 lambda database: in_transaction(database, "BEGIN", work), interruptible=True
             )
+        except sqlite3.Error:
+            usable = False
+            raise
         finally:
             self._leased.discard(connection)
-            if self._closed or len(self._idle) >= IDLE_READERS:
+            if not usable or self._closed or len(self._idle) >= IDLE_READERS:
                 await _discard(connection)
             else:
                 self._idle.append(connection)

@@ -13,6 +13,7 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
+    suppress,
 )
 from functools import partial
 from pathlib import Path
@@ -139,13 +140,21 @@ class SqliteStorage(Storage):
         if expected and not _file.log_of(path).exists():
             _log.warning(_LOG_IS_GONE, path, extra={"event": "holdfast.sqlite.log_gone"})
         _file.refuse_lone_log(path)
-        _file.create(path)
-        await cls._check(path)
+        if not _file.is_made(path):
+            await cls._make(path)
+        await cls._check(path, owner=True)
         writer = Writer(partial(cls.connect, path.as_uri(), _prepare_writer))
         closing.push_async_callback(writer.close)
         await writer.run(_upgrade)
         # The readers are closed first: the last to close removes the log, and they may not.
         return await cls._opened(path, closing, writer)
+
+    @classmethod
+    async def _make(cls, path: Path) -> None:
+        """Make the file, with its first page and in its mode, so that it is there whole or not."""
+        with _file.making(path) as new:
+            connection = await cls.connect(new.as_uri(), _prepare_writer)
+            await connection.close()
 
     @classmethod
     async def _join(cls, path: Path, closing: AsyncExitStack) -> SqliteStorage:
@@ -167,12 +176,18 @@ class SqliteStorage(Storage):
         return storage
 
     @classmethod
-    async def _check(cls, path: Path) -> int:
-        """Refuse a file that is not ours, and return its format."""
+    async def _check(cls, path: Path, *, owner: bool = False) -> int:
+        """Refuse a file that is not ours, and return its format.
+
+        An owner makes sure of the log as well, on the reader's thread: that may take its time.
+        """
         _file.check_header(path)
         async with AsyncExitStack() as closing:
             readers = cls._open_readers(path, closing)
-            return await readers.run(partial(check_schema, path=path))
+            version = await readers.run(partial(check_schema, path=path))
+            if owner:
+                await readers.run(lambda _: _file.write_log_again(path))
+            return version
 
     @classmethod
     def _open_readers(cls, path: Path, closing: AsyncExitStack) -> Readers:
@@ -310,8 +325,12 @@ class SqliteStorage(Storage):
 
     async def size(self) -> int:
         """Return the bytes of the file and its write-ahead log."""
-        file = self._path.stat().st_size if self._path.exists() else 0
-        return file + _file.log_size(self._path)
+        found = 0
+        with translated(self.location):
+            for path in (self._path, _file.log_of(self._path)):
+                with suppress(FileNotFoundError):  # the log goes with the last connection
+                    found += path.stat().st_size
+        return found
 
 
 def _upgrade(database: Database) -> None:

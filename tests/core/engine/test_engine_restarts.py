@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from holdfast.contracts import Query
-from holdfast.errors import Unreachable
+from holdfast._tables import SCHEMAS
+from holdfast.contracts import Change, Query
+from holdfast.errors import StorageError, Unreachable
 from holdfast.model import (
     OpState,
     Outcome,
     Scope,
     Unit,
 )
+from holdfast.testing import MemoryStorage
 from support.world import ROW, World
 
 
@@ -79,3 +81,27 @@ async def test_what_was_sent_before_a_restart_is_asked_about_and_not_done_twice(
         assert (await replica.sync()).complete
         assert await replica.history() == []
     assert len(world.server.effects) == effects
+
+
+async def test_what_tables_are_laid_out_by_is_noted_with_the_next_op_if_it_failed_before(
+    world: World, accounts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An op without the schema that it is read with would keep the replica from opening again."""
+    right, failures = MemoryStorage.write, 1
+
+    async def write(self: MemoryStorage, changes: Sequence[Change]) -> None:
+        nonlocal failures
+        if failures and any(change.table == SCHEMAS for change in changes):
+            failures -= 1
+            raise StorageError("the disk failed; check it")
+        await right(self, changes)
+
+    monkeypatch.setattr(MemoryStorage, "write", write)
+    async with world.replica() as replica:
+        with pytest.raises(StorageError):
+            await replica.download()
+        await replica.table("account").create({"accountid": ROW, "name": "New"})
+    async with world.replica() as replica:
+        assert [op.row_id for op in await replica.pending()] == [ROW]
+        assert (await replica.table("account").get(ROW))["name"] == "New"
+        assert (await replica.sync()).complete

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -12,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import pytest
 
 from holdfast.contracts import Delete, Layout, Put, Query, Storage
-from holdfast.errors import StorageError, StorageFull
+from holdfast.errors import StorageDamaged, StorageError, StorageFull
 from holdfast.model import Record
 from holdfast.schema import Field, Kind
 from holdfast_sqlite import (
@@ -194,6 +196,99 @@ async def test_after_the_disk_failed_the_next_write_has_a_new_connection(
         assert await storage.count("people") == 2
 
 
+async def test_after_the_disk_failed_the_file_is_looked_through_before_the_next_write(
+    open_sqlite: Open,
+) -> None:
+    """One that is damaged is not written to, however often that is tried."""
+    seen: list[str] = []
+    failing: dict[str, int] = {}
+
+    def before(_: Database, sql: str) -> None:
+        seen.append(sql)
+        if sql in failing:
+            error = sqlite3.DatabaseError("planted")
+            error.sqlite_errorcode = failing[sql]
+            raise error
+
+    async with open_sqlite(connect=spied(connect_inline, before)) as storage:
+        await storage.migrate([PEOPLE], version=1)
+        failing["COMMIT"] = sqlite3.SQLITE_IOERR_FSYNC
+        with pytest.raises(StorageError, match="check the disk"):
+            await storage.write([Put("people", people(1))])
+        failing.clear()
+        seen.clear()
+        await storage.write([Put("people", people(2))])
+        assert seen[:2] == ["PRAGMA quick_check(1)", "BEGIN IMMEDIATE"]
+        seen.clear()
+        await storage.write([Put("people", people(3))])
+        assert seen[0] == "BEGIN IMMEDIATE"
+        failing["COMMIT"] = sqlite3.SQLITE_IOERR_FSYNC
+        with pytest.raises(StorageError, match="check the disk"):
+            await storage.write([Put("people", people(4))])
+        failing["PRAGMA quick_check(1)"] = sqlite3.SQLITE_CORRUPT
+        for _ in range(2):
+            with pytest.raises(StorageDamaged):
+                await storage.write([Put("people", people(4))])
+
+
+async def test_a_reading_that_failed_is_the_last_on_its_connection(open_sqlite: Open) -> None:
+    trap, opened = Trap(), list[str]()
+    async with open_sqlite(connect=spied(connect_in_thread, trap, opened)) as storage:
+        await storage.migrate([PEOPLE], version=1)
+        reads: list[Callable[[], Awaitable[int]]] = [
+            lambda: storage.count("people"),
+            storage.version,
+        ]
+        for read in reads:
+            await read()
+            connections = len(opened)
+            trap.left = 2
+            with pytest.raises(StorageError, match="check the disk"):
+                await read()
+            assert await read() in {0, 1}
+            assert len(opened) == connections + 1
+
+
+async def test_a_log_that_was_left_behind_is_on_the_disk_before_anything_follows_it(
+    open_sqlite: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a failed flush left in it must be flushed, or what follows would be lost with it."""
+    copies: dict[Path, bytes] = {}
+    async with open_sqlite() as storage:
+        await storage.migrate([PEOPLE], version=1)
+        await storage.write([Put("people", people(2000))])
+        for name in ("replica.db", "replica.db-wal"):
+            copies[path.with_name(name)] = path.with_name(name).read_bytes()
+    flushed: list[int] = []
+    right = os.fsync
+
+    def flush(file: int) -> None:
+        flushed.append(os.fstat(file).st_ino)
+        right(file)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    for copy, content in copies.items():
+        copy.write_bytes(content)
+    log = path.with_name("replica.db-wal")
+    inode = log.stat().st_ino
+    async with open_sqlite() as storage:
+        assert inode in flushed
+        assert log.read_bytes()[: len(copies[log])] == copies[log]
+        assert await storage.count("people") == 2000
+
+
+async def test_a_full_disk_is_said_by_the_system_too(
+    open_sqlite: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFull):
+        async with open_sqlite():
+            pass
+
+
 async def test_a_file_that_another_program_holds_is_said_to_be_so(open_sqlite: Open) -> None:
     trap = Trap(sqlite3.SQLITE_BUSY)
     async with open_sqlite(connect=spied(connect_in_thread, trap)) as storage:
@@ -213,6 +308,34 @@ async def test_a_damaged_file_is_said_to_be_so(open_sqlite: Open, path: Path) ->
     with pytest.raises(StorageError, match="damaged"):
         async with open_sqlite() as storage:
             await everything(storage, "people")
+
+
+async def test_a_file_that_was_not_made_to_its_end_is_not_there_and_is_made_anew(
+    open_sqlite: Open, path: Path
+) -> None:
+    """SQLite makes the first page through a journal, which only somebody who may write reads."""
+    path.parent.mkdir()
+    for remains in ("replica.db.new", "replica.db.new-journal", "replica.db.new-wal"):
+        path.with_name(remains).write_bytes(b"half a page")
+    trap = Trap()
+    for nth in range(1, 100):
+        trap.left = nth
+        try:
+            async with open_sqlite(connect=spied(connect_prepared(trap), trap)):
+                break
+        except StorageError:
+            assert not path.exists() or path.read_bytes()[18:20] == b"\2\2"
+            assert list(path.parent.glob("replica.db.new*")) == []
+    assert nth > 10
+
+
+def connect_prepared(before: Before) -> Connect:
+    """Return connections whose preparation is announced too."""
+
+    async def connect(uri: str, prepare: Callable[[Database], None]) -> Connection:
+        return await connect_inline(uri, lambda database: prepare(SpiedDatabase(database, before)))
+
+    return connect
 
 
 # --- migrations -----------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Disks that lose power and disks that fail, under the real storage and the whole engine."""
