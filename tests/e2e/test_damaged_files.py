@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import holdfast
+from holdfast._tables import FORMAT
 from holdfast.errors import (
     ProfileError,
     ReplicaTooNew,
@@ -197,7 +198,7 @@ async def test_a_replica_of_a_newer_holdfast_is_refused_and_can_still_be_rescued
         database.commit()
     before = path.read_bytes()
     for mode in holdfast.OpenMode:
-        with pytest.raises(ReplicaTooNew, match="has format 99, this holdfast knows [0-9]+; upgrade"):
+        with pytest.raises(ReplicaTooNew, match=f"format 99, this holdfast knows {FORMAT}; upgrade"):
             async with holdfast.open(profile(path, server), mode=mode):
                 pass
     assert path.read_bytes() == before
