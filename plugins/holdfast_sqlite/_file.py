@@ -103,6 +103,7 @@ def making(path: Path) -> Iterator[Path]:
         os.close(open_private(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         yield new
         new.replace(path)
+        _persist(path.parent)  # else a log of its new name may outlive the name
     finally:
         for each in remains:
             each.unlink(missing_ok=True)

@@ -198,7 +198,7 @@ async def test_a_replica_of_a_newer_holdfast_is_refused_and_can_still_be_rescued
         database.commit()
     before = path.read_bytes()
     for mode in holdfast.OpenMode:
-        with pytest.raises(ReplicaTooNew, match=f"format 99, this holdfast knows {FORMAT}; upgrade"):
+        with pytest.raises(ReplicaTooNew, match=f"99, this holdfast knows {FORMAT}; upgrade"):
             async with holdfast.open(profile(path, server), mode=mode):
                 pass
     assert path.read_bytes() == before

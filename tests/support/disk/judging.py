@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from holdfast._tables import OUTBOX, SCOPES
+from holdfast._tables import GONE, OUTBOX, SCOPES
 from holdfast.contracts import Context, OpenMode
 from holdfast.errors import HoldfastError
 from holdfast.replica import _opened
@@ -40,7 +40,9 @@ DURABLE: Final = Conservation.name
 ATOMIC: Final = LocalAtomicity.name
 #: How many of the states are opened by the product although their database is known.
 _AGAIN: Final = 0.01
-_VERSION: Final = -4  # the first of ROW_FIELDS, which end a record
+#: Where these stand among ROW_FIELDS, which end a record.
+_VERSION: Final = -4
+_RULES: Final = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,8 @@ def ahead(contents: Contents, server: NotingServer) -> Iterator[tuple[str, str]]
             if (table, row_id) in waiting:
                 continue
             if version is None or server.deleted_after(row_id, version):
-                if row is not None and version is None:
+                marked = row is not None and row[_RULES] == GONE  # until the end of its turn
+                if row is not None and version is None and not marked:
                     yield TOKEN, f"{table}/{row_id[:8]} should be gone behind the checkpoint"
             elif row is None:
                 yield TOKEN, f"{table}/{row_id[:8]} is missing behind the checkpoint"

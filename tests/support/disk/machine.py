@@ -43,6 +43,7 @@ from support.disk.platter import Files
 from support.disk.tapped import (
     Created,
     Event,
+    Listed,
     Operation,
     Removed,
     Renamed,
@@ -153,6 +154,12 @@ class Machine:
     def _flushed(self, right: Callable[[int], None], handle: int) -> None:
         """Take note of the log's being written again, past SQLite; flushing it may fail as well."""
         log = self.folder / LOG
+        if os.path.samestat(os.fstat(handle), self.folder.stat()):
+            right(handle)
+            if (self.folder / FILE).exists():
+                self._see(FILE)
+            self.after(Listed())
+            return
         if not log.exists() or os.fstat(handle).st_ino != log.stat().st_ino:
             right(handle)
             return

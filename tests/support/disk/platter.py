@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from support.disk.tapped import Created, Cut, Event, Removed, Renamed, Synced, Unsynced, Wrote
+from support.disk.tapped import (
+    Created,
+    Cut,
+    Event,
+    Listed,
+    Removed,
+    Renamed,
+    Synced,
+    Unsynced,
+    Wrote,
+)
 
 #: The least that a disk writes as one.
 SECTOR: Final = 512
@@ -58,6 +68,8 @@ class Platter:
                 self._names.append(event)
                 if synced:
                     self._flush_names()
+            case Listed():
+                self._flush_names()
             case Wrote(name) | Cut(name):
                 self._now[name].pending.append(event)
             case Synced(name, folder):

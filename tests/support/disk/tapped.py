@@ -46,6 +46,11 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """The folder was flushed: the names in it are safe."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wrote:
     """Bytes were written."""
 
@@ -77,7 +82,7 @@ class Unsynced:
     name: str
 
 
-Event: TypeAlias = Created | Renamed | Removed | Wrote | Cut | Synced | Unsynced
+Event: TypeAlias = Created | Renamed | Removed | Listed | Wrote | Cut | Synced | Unsynced
 #: The files whose name is flushed too when a connection flushes them for the first time.
 _NAMED: Final = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL
 
