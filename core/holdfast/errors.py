@@ -193,7 +193,10 @@ class PluginError(HoldfastError):
 
 
 class StorageError(HoldfastError):
-    """Raised when the local storage failed; what was asked has not happened."""
+    """Raised when the local storage failed; what was asked has not happened.
+
+    With one exception: a write whose flush failed may be found done after a crash, whole.
+    """
 
 
 class StorageMissing(StorageError):

@@ -40,6 +40,7 @@ DURABLE: Final = Conservation.name
 ATOMIC: Final = LocalAtomicity.name
 #: How many of the states are opened by the product although their database is known.
 _AGAIN: Final = 0.01
+_HEADER: Final = 100
 #: Where these stand among ROW_FIELDS, which end a record.
 _VERSION: Final = -4
 _RULES: Final = -2
@@ -195,10 +196,14 @@ class Judge:
         return whole.digest()
 
     def _look(self, files: Files, rng: random.Random) -> Found:
-        """Open a state; one that SQLite recovers to a database seen before needs no second look."""
+        """Open a state; one that SQLite recovers to a database seen before needs no second look.
+
+        The product reads the file's header itself: so that must have been seen as well.
+        """
         image = self._opener.image(files)
         if image is None:
             return self._opener.look(files, self._machine.tables)
+        image += files[FILE][:_HEADER]
         known = next((at for at, seen in enumerate(self._images) if seen[0] == image), None)
         if known is None or rng.random() < _AGAIN:
             found = self._opener.look(files, self._machine.tables)
