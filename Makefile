@@ -14,8 +14,10 @@ test: check
 	$(BIN)/pytest -q -n auto
 
 bench: $(VENV)/.dev
-	$(BIN)/python bench/emulator.py
-	$(BIN)/python bench/queries.py
+	@missed=0; \
+	for part in download upload idle local start queries emulator; do \
+		$(BIN)/python bench/$$part.py || missed=1; \
+	done; exit $$missed
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -59,12 +59,16 @@ class Download:
         self._removal = Removal(engine)
         self._refresh = refresh
         self._report = report
+        #: The tables about which a person is asked something, or that have rows put aside.
+        self._asked: set[str] = set()
 
     async def run(self) -> None:
         """Fetch what is due; a table that cannot be read is reported and the others go on.
 
         :raises TransportError: the server cannot be reached; what was stored stays stored
         """
+        self._asked = {issue.table for issue in await self._store.issues()}
+        self._asked |= await self._quarantine.tables()
         for name in list(self._engine.scopes):
             report = self._report.tables.setdefault(name, TableReport())
             try:  # the scope is looked up each time: reading one table anew may describe them all
@@ -76,8 +80,7 @@ class Download:
                 self._engine.events.emit(Downloaded(name, report.received, report.removed))
 
     async def _table(self, scope: TableScope, report: TableReport) -> None:
-        states = await self._store.scope_states()
-        state = states.get(scope.name) or ScopeState(scope.name)
+        state = await self._store.scope_state(scope.name)
         if state.fingerprint != scope.fingerprint:
             state = await self._restart(scope, state)
         await self._membership.ask(scope)
@@ -122,13 +125,16 @@ class Download:
             state = replace(state, last_sync=self._engine.now())
             writes = Writes()
             writes.put(SCOPES, state.record())
-            await self._removal.note(state.table, outcome, writes)
+            if outcome.held is not None:
+                self._asked.add(state.table)
+            if state.table in self._asked:
+                await self._removal.note(state.table, outcome, writes)
             raised = [outcome.held] if outcome.held is not None and outcome.raised else []
             await self._ask(state.table, report, raised, writes)
 
     async def _note_problem(self, table: str, report: TableReport) -> None:
         async with self._store.lock:
-            state = (await self._store.scope_states()).get(table) or ScopeState(table)
+            state = await self._store.scope_state(table)
             writes = Writes()
             writes.put(SCOPES, replace(state, problem=report.problem).record())
             await self._ask(table, report, [], writes)
@@ -137,7 +143,9 @@ class Download:
         self, table: str, report: TableReport, raised: list[IssueState], writes: Writes
     ) -> None:
         """Commit the end of a table's turn with what a person is asked because of it."""
-        report.unreadable, torn = await self._quarantine.ask(table, writes)
+        torn: list[IssueState] = []
+        if table in self._asked:
+            report.unreadable, torn = await self._quarantine.ask(table, writes)
         await self._store.commit(writes)
         for issue in [*raised, *torn]:
             self._report.issues.append(issue.id)
@@ -147,7 +155,8 @@ class Download:
         self, scope: TableScope, state: ScopeState, report: TableReport
     ) -> ScopeState:
         """Ask for the unreadable rows that a person wants to be asked for again."""
-        ids = await self._quarantine.due(scope.name) if state.checkpoint is not None else []
+        known = state.checkpoint is not None and scope.name in self._asked
+        ids = await self._quarantine.due(scope.name) if known else []
         if not ids:
             return state
         found = await self._quarantine.fetch(scope, ids)
@@ -186,6 +195,8 @@ class Download:
     ) -> ScopeState:
         """Store one page and the checkpoint behind it in one transaction."""
         page = settled(page)
+        if page.last and not (page.records or page.tombstones or page.unreadable):
+            return replace(state, checkpoint=page.checkpoint)  # stored with the end of the turn
         async with self._store.lock:
             writes = Writes()
             dirty = await self._dirty(scope, page)
@@ -232,6 +243,10 @@ class Download:
         self, scope: TableScope, state: ScopeState, page: Page, writes: Writes
     ) -> None:
         """Put aside what makes no sense, and forget it of what now does, or is gone."""
+        if page.unreadable:
+            self._asked.add(scope.name)
+        if scope.name not in self._asked:
+            return
         read = [*(str(record[0]) for record in page.records), *page.tombstones]
         await self._quarantine.settle(scope.name, read, writes)
         await self._quarantine.note(scope, state, page.unreadable, writes)

@@ -80,6 +80,12 @@ class Quarantine:
         if await self._count(table):
             writes.delete(QUARANTINE, *(row_key(table, row_id) for row_id in ids))
 
+    async def tables(self) -> set[str]:
+        """Return the tables with rows that are put aside."""
+        if not await self._store.count(QUARANTINE):
+            return set()
+        return {str(record[1]) async for record in self._store.query(Query(QUARANTINE))}
+
     async def due(self, table: str) -> list[str]:
         """Return the ids of rows that a person wants to be asked for again."""
         wanted = Compare(Comparison.EQ, ColumnRef("due", Kind.BOOLEAN), Literal(True))

@@ -374,6 +374,12 @@ class Store:
             async for record in self.query(Query(SCOPES))
         }
 
+    async def scope_state(self, table: str) -> ScopeState:
+        """Return how far one table has come."""
+        for record in await self.storage.read(SCOPES, [table]):
+            return ScopeState.from_record(record)
+        return ScopeState(table)
+
     async def issues(self) -> list[IssueState]:
         """Return the open issues, oldest first."""
         return [IssueState.from_record(r) async for r in self.query(Query(ISSUES))]

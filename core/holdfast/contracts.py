@@ -344,10 +344,11 @@ class Transport(Driver):
     def pull(self, scope: Scope, checkpoint: str | None) -> AsyncIterator[Page]:
         """Yield what changed since the checkpoint; from None, everything.
 
-        Each page's ``checkpoint`` resumes after that page. A pull that starts from None, or resumes
-        one that did, yields every row of the table and no tombstones. A row that makes no sense
-        comes aside, as ``Unreadable``, and holds up no other; an answer that makes no sense as a
-        whole is a ``ProtocolError``.
+        Each page's ``checkpoint`` resumes after that page, or before it where a server's page is
+        handed on in parts: never behind rows that were not yielded yet. A pull that starts from
+        None, or resumes one that did, yields every row of the table and no tombstones. A row that
+        makes no sense comes aside, as ``Unreadable``, and holds up no other; an answer that makes
+        no sense as a whole is a ``ProtocolError``.
 
         :raises CheckpointExpired: the checkpoint is void
         :raises AccessDenied: the caller may not read this so

@@ -1,13 +1,13 @@
 """Tracked reading: everything once, then what changed.
 
 Invariants: a page is yielded only after each of its rows was understood or put aside, and its
-checkpoint resumes right after it. The next page is on its way while the consumer stores the last
-one, and nothing is on its way any more when the generator is closed.
+checkpoint never resumes behind rows that are still to come. The next page is on its way while the
+consumer stores the last one, and nothing is on its way any more when the generator is closed.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -34,6 +34,8 @@ MOST_PAGES: Final = 100_000
 MOST_IDLE_PAGES: Final = 1_000
 #: By how much a page is made smaller that exceeds a limit.
 _SMALLER: Final = 8
+#: Rows of a first reading that are stored in one commit, while which a local write waits.
+MOST_AT_ONCE: Final = 1_250
 #: Ids of one delta kept to notice deletions of live rows; beyond it every deletion is looked up.
 _MOST_SEEN: Final = 200_000
 
@@ -79,27 +81,49 @@ class _Step:
 
 
 async def pull(
-    session: Session, scope: Scope, checkpoint: str | None, *, page_size: int, fetch: Fetch
+    session: Session,
+    reader: Reader,
+    scope: Scope,
+    checkpoint: str | None,
+    *,
+    page_size: int,
+    fetch: Fetch,
 ) -> AsyncGenerator[Page, None]:
     """Yield what changed since the checkpoint; from None, everything."""
-    walk = _Walk(session, scope, page_size, resumed=checkpoint is not None)
-    start = walk.resume(checkpoint) if checkpoint is not None else walk.beginning()
-    living = _Living(unsure=start.delta and start.midway)
-    step = await walk.step(start)
+    walk = _Walk(session, reader, scope, page_size, resumed=checkpoint is not None)
+    place = walk.resume(checkpoint) if checkpoint is not None else walk.beginning()
+    living = _Living(unsure=place.delta and place.midway)
+    step = await walk.step(place)
     while not step.last:
         async with Beside(walk.step(step.place)) as ahead:
-            yield await _page(step, scope, living, fetch)
-            step = await ahead
-    yield await _page(step, scope, living, fetch)
+            for part in _parts(await _page(step, scope, living, fetch), place):
+                yield part
+            place, step = step.place, await ahead
+    for part in _parts(await _page(step, scope, living, fetch), place):
+        yield part
+
+
+def _parts(page: Page, place: Checkpoint) -> Iterator[Page]:
+    """Cut a page of a first reading, so that nobody waits long while a part of it is stored.
+
+    The way on is behind the last part; the others are resumed from where the page began.
+    """
+    rest = page.records
+    while not place.delta and len(rest) > MOST_AT_ONCE:
+        yield Page(rest[:MOST_AT_ONCE], (), place.text(), last=False)
+        rest = rest[MOST_AT_ONCE:]
+    yield page if rest is page.records else replace(page, records=rest)
 
 
 class _Walk:
     """Follows links from page to page, each once."""
 
-    def __init__(self, session: Session, scope: Scope, page_size: int, *, resumed: bool) -> None:
+    def __init__(
+        self, session: Session, reader: Reader, scope: Scope, page_size: int, *, resumed: bool
+    ) -> None:
         self._session = session
         self._scope = scope
-        self._reader = Reader(scope)
+        self._reader = reader
         self._resumed = resumed
         self._page_size = page_size
         self._visited: set[int] = set()
@@ -247,6 +271,8 @@ async def _page(step: _Step, scope: Scope, living: _Living, fetch: Fetch) -> Pag
 
 def _torn_between_versions(records: Sequence[Record]) -> set[str]:
     """Return the ids of rows that a page has twice and not alike: their order says nothing."""
+    if len({record[0] for record in records}) == len(records):
+        return set()
     versions: dict[Cell, Cell] = {}
     return {
         str(record[0])

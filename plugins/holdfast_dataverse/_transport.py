@@ -31,6 +31,7 @@ from holdfast_dataverse._identity import WhoWeAre
 from holdfast_dataverse._metadata import ENTITY_SETS, entity_sets, questions, table_schema
 from holdfast_dataverse._pull import pull
 from holdfast_dataverse._push import Pusher
+from holdfast_dataverse._records import Reader
 from holdfast_dataverse._session import CaptivePortal, Session, open_session
 from holdfast_dataverse._settings import Settings as DataverseSettings
 from holdfast_dataverse._views import views
@@ -49,6 +50,7 @@ class DataverseTransport(Transport):
         self._session = session
         self._settings = settings
         self._who = WhoWeAre(session)
+        self._readers: dict[str, tuple[Scope, Reader]] = {}
 
     @classmethod
     @asynccontextmanager
@@ -133,7 +135,12 @@ class DataverseTransport(Transport):
             return await _reading.fetch(self._session, wanted, ids)
 
         pages = pull(
-            self._session, scope, checkpoint, page_size=self._settings.page_size, fetch=fetch
+            self._session,
+            self._reader(scope),
+            scope,
+            checkpoint,
+            page_size=self._settings.page_size,
+            fetch=fetch,
         )
         async with aclosing(pages):
             async for page in pages:
@@ -178,6 +185,13 @@ class DataverseTransport(Transport):
     async def views(self, tables: Sequence[str]) -> list[View]:
         """Return the views of these tables that everybody has, and those of the user."""
         return await views(self._session, tables)
+
+    def _reader(self, scope: Scope) -> Reader:
+        """Return what reads a scope: made once, since that costs more than an empty page."""
+        known = self._readers.get(scope.table)
+        if known is None or known[0] is not scope:
+            known = self._readers[scope.table] = (scope, Reader(scope))
+        return known[1]
 
     async def _schemas(self, tables: Sequence[str], sets: Mapping[str, str]) -> list[TableSchema]:
         asked = [questions(table) for table in tables]

@@ -27,6 +27,8 @@ _TYPES: Final = {
     Kind.DATETIME: str,
 }
 _INT64: Final = 2**63
+#: Records looked at together: few enough to stay in a processor's cache.
+_SLICE: Final = 256
 
 
 def checked(page: Page, fields: Sequence[Field]) -> Page:
@@ -53,11 +55,23 @@ def aside(record: Record, reason: str) -> Unreadable:
 
 def _fault(records: Sequence[Record], fields: Sequence[Field]) -> str | None:
     """Return what is wrong with some of the records: a column at a time, so that it is quick."""
-    if any(len(record) != len(fields) + 1 for record in records):
+    for at in range(0, len(records), _SLICE):
+        found = _fault_of_some(records[at : at + _SLICE], fields)
+        if found is not None:
+            return found
+    return None
+
+
+def _fault_of_some(records: Sequence[Record], fields: Sequence[Field]) -> str | None:
+    if set(map(len, records)) != {len(fields) + 1}:
         return f"the transport gave other than {len(fields)} cells and a version"
     for field, column in zip(fields, zip(*records, strict=True), strict=False):
-        cells = [cell for cell in column if cell is not None]
-        if set(map(type, cells)) - {_TYPES[field.kind]} or not _storable(field.kind, cells):
+        types = set(map(type, column))
+        types.discard(type(None))
+        if not types:
+            continue
+        cells = [cell for cell in column if cell is not None] if None in column else column
+        if types != {_TYPES[field.kind]} or not _storable(field.kind, cells):
             return f"the transport gave {field.name} a cell that is no {field.kind.value}"
     if not all(record[0] for record in records):
         return "the transport gave a row without an id"
@@ -75,11 +89,16 @@ def _storable(kind: Kind, cells: Sequence[Any]) -> bool:  # Any: of the kind's t
         case Kind.BOOLEAN:
             return True
         case _:
-            try:
-                "".join(cells).encode()
-            except UnicodeEncodeError:
-                return False
-            return True
+            together = "".join(cells)
+            return together.isascii() or _encodable(together)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def settled(page: Page) -> Page:
@@ -88,6 +107,9 @@ def settled(page: Page) -> Page:
     Of two records of a row the later is the newer. A row that is there is not gone. One that came
     readable and not is taken as not: which of the two is true, only the next look tells.
     """
+    plain = not page.tombstones and not page.unreadable
+    if plain and len({record[0] for record in page.records}) == len(page.records):
+        return page
     torn = {row.row_id for row in page.unreadable if row.row_id is not None}
     records = {record[0]: record for record in page.records if record[0] not in torn}
     gone = dict.fromkeys(i for i in page.tombstones if i not in records and i not in torn)
