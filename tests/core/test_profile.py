@@ -169,7 +169,7 @@ def test_the_language_of_a_saved_view_is_used() -> None:
         ({"removal_limit": "of"}, ".removal_limit", "{ rows = 50, percent = 20 } is wanted"),
         ({"removal_limit": {"row": 1}}, ".removal_limit.row", "did you mean 'rows'? allowed: per"),
         ({"delete_limit": {"rows": "x"}}, ".delete_limit.rows", "a whole number is wanted"),
-        ({"delete_limit": {"percent": 101}}, ".delete_limit.percent", "less than or equal to 100"),
+        ({"delete_limit": {"percent": 101}}, ".delete_limit.percent", "a number up to 100"),
     ],
 )
 def test_a_mistake_in_a_table_names_its_key_and_what_is_allowed(

@@ -11,6 +11,7 @@ import pytest
 from holdfast.errors import Unreachable
 from holdfast_dataverse._answers import Answer
 from holdfast_dataverse._session import Request, Session
+from holdfast_dataverse._token import authorization
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def planted() -> Iterator[None]:
     right = Session._exchange
 
     async def exchange(self: Session, request: Request, token: str) -> Answer:
-        headers = {**request.headers, "Authorization": f"Bearer {token}"}
+        headers = {**request.headers, **authorization(token)}
         logging.getLogger("holdfast_dataverse").debug("sending %s", headers)
         try:
             return await right(self, request, token)

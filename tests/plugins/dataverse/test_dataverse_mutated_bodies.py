@@ -9,7 +9,7 @@ import pytest
 
 from fuzz.hostile_bodies import run
 from holdfast.values import canonical_id
-from holdfast_dataverse import _identity, _records
+from holdfast_dataverse import _columns, _identity
 from support.replayed import USES, recorded
 
 #: One case in twenty spoils the status or the headers alone.
@@ -47,7 +47,7 @@ async def test_what_is_recorded_is_good_before_it_is_spoiled() -> None:
 @pytest.mark.parametrize("broken", ["keeps what is no id", "lets an exception through"])
 async def test_the_fuzz_sees_a_planted_bug(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if broken == "keeps what is no id":
-        monkeypatch.setattr(_records, "_mending", lambda *_: lambda cells: cells)
+        monkeypatch.setattr(_columns, "canonical_id", lambda text: text)
     else:
         monkeypatch.setattr(_identity, "_id", canonical_id)
     assert (await run(range(BLOCK))).broken
