@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 TABLES: Final = ("account", "contact")
+#: Where ops are of which no server hears, since another says what they say.
+CARRIED: Final = frozenset({"merged", "void"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Found:
     outbox: Sequence[FoundOp]
     ledger: Counter[str]
     places: frozenset[str]
+    carried: frozenset[str]
     dirty: frozenset[str]
     flagged: frozenset[str]
     versions: Mapping[str, Mapping[str, str]]
@@ -108,13 +111,14 @@ def autopsy(path: Path) -> Found:
         kept = [name for name in TABLES if name in tables]
         if "_holdfast_outbox" not in tables:
             nothing: frozenset[str] = frozenset()
-            return Found(integrity, (), Counter(), nothing, nothing, nothing, {}, {}, {})
+            return Found(integrity, (), Counter(), nothing, nothing, nothing, nothing, {}, {}, {})
         ledger = ask("SELECT op_id, place FROM _holdfast_ledger")
         return Found(
             integrity,
             [_op(row) for row in ask(_OUTBOX)],
             Counter(op for op, _ in ledger),
             frozenset(place for _, place in ledger),
+            frozenset(op for op, place in ledger if place in CARRIED),
             frozenset(row for (row,) in ask("SELECT row_id FROM _holdfast_shadows")),
             frozenset(row for name in kept for (row,) in ask(_FLAGGED.format(name))),
             {name: dict(ask(_VERSIONS.format(name))) for name in kept},
@@ -132,6 +136,7 @@ _OUTBOX: Final = (
     "SELECT id, kind, row_id, state, attempts, changes FROM _holdfast_outbox ORDER BY sequence"
 )
 _SCOPES: Final = "SELECT table_name, checkpoint, baseline FROM _holdfast_scopes"
-_VERSIONS: Final = "SELECT {0}id, _holdfast_version FROM {0}"
+#: Of the rows that are not noted to go at the end of their table's turn.
+_VERSIONS: Final = "SELECT {0}id, _holdfast_version FROM {0} WHERE _holdfast_rules IS NOT -1"
 _VALUES: Final = "SELECT accountid, telephone1 FROM account"
 _FLAGGED: Final = "SELECT {0}id FROM {0} WHERE _holdfast_pending"

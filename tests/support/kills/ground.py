@@ -15,7 +15,7 @@ import holdfast
 from holdfast.schema import ColumnType, TableSchema
 from holdfast.values import Cell, Reference, Value, to_value
 from holdfast_emulator import Dataverse, Effect, EmulatorServer, Sample
-from support.kills.autopsy import TABLES, Found, autopsy
+from support.kills.autopsy import CARRIED, TABLES, Found, autopsy
 from support.kills.gate import Gate, let_pass
 from support.kills.nursery import KILLED, Life, Nursery, Told, open_nursery
 
@@ -28,7 +28,8 @@ Does: TypeAlias = tuple[str, str, str | None]
 class Ground:
     """Where lives are lived; what they acknowledged and what the server did is kept here.
 
-    Each op writes a value of its own, so each effect on the server is the effect of one op.
+    Each op writes a value of its own, so each effect on the server is the effect of one op; where
+    one carries others, it is what was sent.
     """
 
     dataverse: Dataverse
@@ -41,6 +42,7 @@ class Ground:
     order: dict[str, Any] = field(default_factory=dict)
     acked: dict[str, Does] = field(default_factory=dict)
     known: dict[str, Does] = field(default_factory=dict)
+    sent: dict[str, Does] = field(default_factory=dict)
     effects: Counter[Does] = field(default_factory=Counter)
     lives: int = 0
 
@@ -85,21 +87,24 @@ class Ground:
         """Wait for a death, look at the file, and judge all that can be judged by then."""
         assert await life.end() in (0, KILLED), "a life ended by itself; see its traceback"
         await self.gate.quiet()
-        noted = {
-            (kind, row, value): op
-            for told in life.of("write")
-            for op, kind, row, value in told["ops"]
-        }
+        noted: dict[Does, str] = {}
+        for told in life.of("write"):
+            for op, kind, row, value in told["ops"]:
+                noted.setdefault((kind, row, value), op)  # one that carries it is written later
         acks = [tuple(told["does"]) for told in life.of("ack")]
         self.acked |= {noted[does]: does for does in acks}
+        for told in life.of("push"):  # an op may carry what others said
+            self.sent |= {op: (kind, row, value) for op, kind, row, value in told["does"]}
         found = autopsy(self.path)
         found.check()
-        self.known |= self.acked | {op.id: op.effect for op in found.outbox}
+        written = {op: does for does, op in noted.items() if op in found.ledger}
+        self.known |= written | self.acked | {op.id: op.effect for op in found.outbox} | self.sent
         lost = [op for op in self.acked if found.places_of(op) != 1]
         assert not lost, f"{len(lost)} acknowledged ops are in no place, or in two"
         for op, does in self.known.items():
             assert self.effects[does] <= 1, f"{does} was done twice"
-            assert self.effects[does] == 1 or op not in found.ledger, f"{does} was not done"
+            heard_of = op in found.ledger and op not in found.carried
+            assert self.effects[does] == 1 or not heard_of, f"{does} was not done"
         unsent = [op for op in found.outbox if op.state == "pending" and not op.attempts]
         assert not any(self.effects[op.effect] for op in unsent), "sent, and not marked as sent"
         return found
@@ -120,9 +125,23 @@ class Ground:
         found = autopsy(self.path)
         assert not found.outbox
         assert found.ledger == Counter(dict.fromkeys(self.known, 1))
-        assert found.places <= {"applied"}
-        assert self.effects == Counter(self.known.values())
+        assert found.places <= {"applied", *CARRIED}
+        own = [does for op, does in self.known.items() if op not in found.carried]
+        assert self.effects == Counter(own)
+        self.last_words_stand()
         await self.agree()
+
+    def last_words_stand(self) -> None:
+        """Compare each row with what was acknowledged of it last, or written after that."""
+        last = {row: (kind, value) for kind, row, value in self.acked.values()}
+        unheard = [does for op, does in self.known.items() if op not in self.acked]
+        for row_id, (kind, value) in last.items():
+            later = {text for _, row, text in unheard if row == row_id}
+            row = self.dataverse.find("account", row_id)
+            if row is None:
+                assert kind == "delete" or ("delete", row_id) in {(k, r) for k, r, _ in unheard}
+            else:
+                assert str(row["telephone1"]) in {value, *later}, "what was typed last is gone"
 
     async def agree(self) -> None:
         """Compare every value of every row of the replica with the server's own rows."""

@@ -47,7 +47,9 @@ async def _watched_transport(
         async def told_push(
             units: Sequence[Unit], scopes: Mapping[str, Scope]
         ) -> AsyncGenerator[Outcome]:
-            tell("push", ops=[op.id for unit in units for op in unit.ops])
+            ops = [op for unit in units for op in unit.ops]
+            does = [(op.id, op.kind.value, op.row_id, op.changes.get(VALUE)) for op in ops]
+            tell("push", ops=[op.id for op in ops], does=does)
             async with aclosing(push(units, scopes)) as outcomes:  # type: ignore[type-var]  # as above
                 async for outcome in outcomes:
                     tell("outcome", op=outcome.op_id, kind=type(outcome).__name__)
