@@ -59,16 +59,14 @@ class Download:
         self._removal = Removal(engine)
         self._refresh = refresh
         self._report = report
-        #: The tables about which a person is asked something, or that have rows put aside.
-        self._asked: set[str] = set()
 
     async def run(self) -> None:
         """Fetch what is due; a table that cannot be read is reported and the others go on.
 
         :raises TransportError: the server cannot be reached; what was stored stays stored
         """
-        self._asked = {issue.table for issue in await self._store.issues()}
-        self._asked |= await self._quarantine.tables()
+        self._engine.asked = {issue.table for issue in await self._store.issues()}
+        self._engine.asked |= await self._quarantine.tables()
         for name in list(self._engine.scopes):
             report = self._report.tables.setdefault(name, TableReport())
             try:  # the scope is looked up each time: reading one table anew may describe them all
@@ -126,8 +124,8 @@ class Download:
             writes = Writes()
             writes.put(SCOPES, state.record())
             if outcome.held is not None:
-                self._asked.add(state.table)
-            if state.table in self._asked:
+                self._engine.asked.add(state.table)
+            if state.table in self._engine.asked:
                 await self._removal.note(state.table, outcome, writes)
             raised = [outcome.held] if outcome.held is not None and outcome.raised else []
             await self._ask(state.table, report, raised, writes)
@@ -144,7 +142,7 @@ class Download:
     ) -> None:
         """Commit the end of a table's turn with what a person is asked because of it."""
         torn: list[IssueState] = []
-        if table in self._asked:
+        if table in self._engine.asked:
             report.unreadable, torn = await self._quarantine.ask(table, writes)
         await self._store.commit(writes)
         for issue in [*raised, *torn]:
@@ -155,7 +153,7 @@ class Download:
         self, scope: TableScope, state: ScopeState, report: TableReport
     ) -> ScopeState:
         """Ask for the unreadable rows that a person wants to be asked for again."""
-        known = state.checkpoint is not None and scope.name in self._asked
+        known = state.checkpoint is not None and scope.name in self._engine.asked
         ids = await self._quarantine.due(scope.name) if known else []
         if not ids:
             return state
@@ -243,9 +241,7 @@ class Download:
         self, scope: TableScope, state: ScopeState, page: Page, writes: Writes
     ) -> None:
         """Put aside what makes no sense, and forget it of what now does, or is gone."""
-        if page.unreadable:
-            self._asked.add(scope.name)
-        if scope.name not in self._asked:
+        if not page.unreadable and scope.name not in self._engine.asked:
             return
         read = [*(str(record[0]) for record in page.records), *page.tombstones]
         await self._quarantine.settle(scope.name, read, writes)

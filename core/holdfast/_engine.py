@@ -44,7 +44,9 @@ class Engine:
     """One open replica, seen from inside.
 
     ``scopes`` are the profile's tables as last bound to the server's schemas, in download order.
-    ``links_noted`` has the tables whose links came due while a download may already be past them.
+    ``links_noted`` has the tables whose links came due while a download may already be past them,
+    ``asked`` those about which a person is asked something, or that have rows put aside, as a
+    download found it and has changed it since.
     """
 
     setup: Setup
@@ -56,6 +58,7 @@ class Engine:
     scopes: Mapping[str, TableScope] = field(default_factory=dict)
     events: Broadcast = field(default_factory=Broadcast)
     links_noted: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
 
     @property
     def plugins(self) -> Plugins:

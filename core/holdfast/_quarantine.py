@@ -67,6 +67,7 @@ class Quarantine:
         torn = {plan.key_of(scope.name, row): row for row in rows}
         if not torn:
             return
+        self._engine.asked.add(scope.name)
         known = await self._count(scope.name)
         now = self._engine.now()
         for number, row in enumerate(torn.values()):

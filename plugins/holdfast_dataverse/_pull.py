@@ -157,13 +157,12 @@ class _Walk:
 
     async def _rows(self, place: Checkpoint) -> Rows:
         """Return a page; one that exceeds a limit is asked for again, with fewer rows."""
-        read = self._reader.changes if place.delta else self._reader.page
         while True:
             try:
                 answer = await self._session.send(Request(place.link, headers=self._headers()))
                 if not answer.ok:
                     raise self._failure(answer)
-                return read(answer.body)
+                return await self._reader.in_turns(answer.body, changes=place.delta)
             except TooLarge:
                 if self._page_size == 1:
                     raise

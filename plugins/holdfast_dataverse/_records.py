@@ -10,10 +10,11 @@ thousand rows costs a few milliseconds. Only a page that cannot be read so is ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
@@ -116,6 +117,20 @@ class Rows:
     unreadable: list[Unreadable] = field(default_factory=list)
 
 
+#: Work that pauses now and then, and ends with what a page holds.
+Steps: TypeAlias = Generator[None, None, Rows]
+
+
+def _done(steps: Steps) -> Rows:
+    """Do all of the work at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            rows: Rows = end.value
+            return rows
+
+
 class _Refusal(ProtocolError):
     """Raised when an answer, or a row of it, makes no sense; ``reason`` has no values."""
 
@@ -153,14 +168,30 @@ class Reader:
 
         :raises ProtocolError: it makes no sense as a whole; nothing of it may be used
         """
-        return self._understood(body, self._page)
+        return _done(self._understood(body, self._page))
 
     def changes(self, body: bytes) -> Rows:
         """Decode a page of changes; a row that leaves a column out is partial, and not read.
 
         :raises ProtocolError: it makes no sense as a whole; nothing of it may be used
         """
-        return self._understood(body, self._changes)
+        return _done(self._understood(body, self._changes))
+
+    async def in_turns(self, body: bytes, *, changes: bool) -> Rows:
+        """Do what ``changes`` or ``page`` does, a few milliseconds at a time.
+
+        Decoding is the longest step: nothing else runs in this process meanwhile.
+
+        :raises ProtocolError: the page makes no sense as a whole; nothing of it may be used
+        """
+        steps = self._understood(body, self._changes if changes else self._page)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                rows: Rows = end.value
+                return rows
+            await asyncio.sleep(0)
 
     def whole(self, body: bytes) -> Rows:
         """Decode a page all of which must make sense.
@@ -168,16 +199,17 @@ class Reader:
         :raises ProtocolError: it does not; nothing of it may be used
         """
         refuse_too_many_rows(body)
-        return self._whole(body, self._page)
+        return _done(self._whole(body, self._page))
 
-    def _understood(self, body: bytes, decoder: Any) -> Rows:  # Any: a type made at run time
+    def _understood(self, body: bytes, decoder: Any) -> Steps:  # Any: a type made at run time
         refuse_too_many_rows(body)
+        yield
         try:
-            return self._whole(body, decoder)
+            return (yield from self._whole(body, decoder))
         except _Refusal:
-            return self._row_by_row(body, decoder)
+            return (yield from self._row_by_row(body, decoder))
 
-    def _row_by_row(self, body: bytes, decoder: Any) -> Rows:  # Any: as above
+    def _row_by_row(self, body: bytes, decoder: Any) -> Steps:  # Any: as above
         """Decode a page that has rows which make no sense: each row as a page of its own."""
         try:
             page, rows = sliced(body)
@@ -187,7 +219,7 @@ class Reader:
         understood = Rows([], [], page.next_link, page.delta_link)
         for row in rows:
             try:
-                one = self._whole(b'{"value":[%b]}' % row, decoder)
+                one = yield from self._whole(b'{"value":[%b]}' % row, decoder)
             except _Refusal as refusal:
                 understood.unreadable.append(self._aside(row, refusal.reason))
             else:
@@ -205,19 +237,26 @@ class Reader:
         row_id = named(row, "id" if b"/$deletedEntity" in row else self._key)
         return Unreadable(row_id, reason, row[:_LONGEST_PAYLOAD].decode("utf-8", "replace"))
 
-    def _whole(self, body: bytes, decoder: Any) -> Rows:  # Any: as above
+    def _whole(self, body: bytes, decoder: Any) -> Steps:  # Any: as above
         page = self._decode(decoder, body)
+        yield
         rows = list(map(msgspec.structs.astuple, page.value))
         deleted = [row for row in rows if _is_tombstone(row)]
         live = [row for row in rows if not _is_tombstone(row)] if deleted else rows
         keyed = len(rows) if self._key == "id" else len(live)
+        yield
         self._refuse_twins(body, {ETAG: len(live), self._key: keyed, **self._once()})
+        yield
         gone = [self._tombstone(row) for row in deleted]
         partial: list[str] = []
         if decoder is self._changes:
             partial = [self._key_of(row) for row in live if msgspec.UNSET in row]
             live = [row for row in live if msgspec.UNSET not in row]
-        return Rows(self._records(live), gone, page.next_link, page.delta_link, partial)
+        records: list[Record] = []
+        for at in range(0, len(live), _SLICE):
+            records += self._turned(live[at : at + _SLICE])
+            yield
+        return Rows(records, gone, page.next_link, page.delta_link, partial)
 
     def one(self, body: bytes) -> Record:
         """Decode a single row.
@@ -225,7 +264,7 @@ class Reader:
         :raises ProtocolError: it makes no sense
         """
         self._refuse_twins(body, {ETAG: 1, self._key: 1})
-        return self._records([msgspec.structs.astuple(self._decode(self._row, body))])[0]
+        return self._turned([msgspec.structs.astuple(self._decode(self._row, body))])[0]
 
     def _decode(self, decoder: Any, body: bytes) -> Any:  # Any: types made at run time
         try:
@@ -255,12 +294,6 @@ class Reader:
             return canonical_id(row[self._at[0]])
         except ValueError:
             raise self._refusal(f"a row has no {self._key}") from None
-
-    def _records(self, rows: list[tuple[Any, ...]]) -> list[Record]:
-        records: list[Record] = []
-        for at in range(0, len(rows), _SLICE):
-            records += self._turned(rows[at : at + _SLICE])
-        return records
 
     def _turned(self, rows: list[tuple[Any, ...]]) -> list[Record]:
         """Return the records of some rows; those in which nothing had to be changed are cut out."""

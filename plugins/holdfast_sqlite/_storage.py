@@ -69,7 +69,7 @@ _PRAGMAS: Final = (
 _WRITER_PRAGMAS: Final = (
     *_PRAGMAS,
     "page_size = 16384",  # of a new file; loads 1.2 times as fast
-    "cache_size = -65536",  # 64 MiB: random ids touch the whole key index
+    "cache_size = -32768",  # 32 MiB: random ids touch the whole key index
     "journal_size_limit = 67108864",
 )
 _READER_PRAGMAS: Final = (*_PRAGMAS, "query_only = ON", "cache_size = -8192")

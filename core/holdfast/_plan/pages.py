@@ -7,7 +7,7 @@ caught here, where it costs one row.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
@@ -70,22 +70,22 @@ def _fault_of_some(records: Sequence[Record], fields: Sequence[Field]) -> str | 
         types.discard(type(None))
         if not types:
             continue
-        cells = [cell for cell in column if cell is not None] if None in column else column
-        if types != {_TYPES[field.kind]} or not _storable(field.kind, cells):
+        # What `filter` leaves out besides None (zero, no text) can be stored for certain.
+        if types != {_TYPES[field.kind]} or not _storable(field.kind, filter(None, column)):
             return f"the transport gave {field.name} a cell that is no {field.kind.value}"
     if not all(record[0] for record in records):
         return "the transport gave a row without an id"
     return None
 
 
-def _storable(kind: Kind, cells: Sequence[Any]) -> bool:  # Any: of the kind's type
+def _storable(kind: Kind, cells: Iterable[Any]) -> bool:  # Any: of the kind's type
     match kind:
         case Kind.INTEGER:
-            return not cells or (min(cells) >= -_INT64 and max(cells) < _INT64)
+            return all(-_INT64 <= cell < _INT64 for cell in cells)
         case Kind.REAL:
             return all(map(math.isfinite, cells))
         case Kind.DECIMAL:
-            return all(cell.is_finite() for cell in cells)
+            return all(map(Decimal.is_finite, cells))
         case Kind.BOOLEAN:
             return True
         case _:

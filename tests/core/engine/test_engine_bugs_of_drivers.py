@@ -310,7 +310,7 @@ async def test_noting_what_is_wrong_with_a_table_takes_back_nothing_noted_meanwh
     async with world.replica() as replica:
         await replica.download()
         engine, store = replica._engine, replica._store
-        states = store.scope_states
+        state_of = store.scope_state
         meanwhile: list[asyncio.Task[None]] = []
 
         async def links_come_due() -> None:
@@ -320,17 +320,17 @@ async def test_noting_what_is_wrong_with_a_table_takes_back_nothing_noted_meanwh
                 await engine.links_due(["account"], writes)
                 await store.commit(writes)
 
-        async def slow() -> Any:
-            found = await states()
+        async def slow(table: str) -> Any:
+            found = await state_of(table)
             meanwhile.append(asyncio.create_task(links_come_due()))
             for _ in range(20):
                 await asyncio.sleep(0)
             return found
 
-        monkeypatch.setattr(store, "scope_states", slow)
+        monkeypatch.setattr(store, "scope_state", slow)
         download = Download(engine, SyncReport(), replica._describe)
         await download._note_problem("contact", TableReport(problem="may not be read"))
         for task in meanwhile:
             await task
-        state = (await states())["contact"]
+        state = await state_of("contact")
         assert (state.problem, state.membership_due) == ("may not be read", True)
