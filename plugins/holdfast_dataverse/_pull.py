@@ -35,7 +35,7 @@ MOST_IDLE_PAGES: Final = 1_000
 #: By how much a page is made smaller that exceeds a limit.
 _SMALLER: Final = 8
 #: Rows of a first reading that are stored in one commit, while which a local write waits.
-MOST_AT_ONCE: Final = 1_250
+MOST_AT_ONCE: Final = 2_500
 #: Ids of one delta kept to notice deletions of live rows; beyond it every deletion is looked up.
 _MOST_SEEN: Final = 200_000
 
