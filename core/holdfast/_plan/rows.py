@@ -114,7 +114,13 @@ def _new_row(schema: TableSchema, op: Op, author: Author) -> dict[str, Cell]:
 
 
 def edit(state: RowState, op: Op, author: Author) -> RowState:
-    """Lay a new local op on top; the first one fixes the base."""
+    """Lay a new local op on top; the first one fixes the base.
+
+    The note that the server has the row no longer stands in the row; one that is deleted here has
+    no place for it, so it becomes what is known of the server's row.
+    """
+    if op.kind is OpKind.DELETE and state.leaving:
+        state = replace(state, remote=None, moved=True)
     return replace(
         state,
         local=overlay(state.schema, state.local, [op], author),

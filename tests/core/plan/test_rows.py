@@ -371,6 +371,17 @@ def test_a_new_row_shows_defaults_and_what_the_server_fills_in() -> None:
     assert (state.base, state.remote, state.moved) == (None, None, False)
 
 
+@pytest.mark.parametrize("before", [[], [UPDATE]])
+def test_a_delete_of_a_row_that_is_noted_to_go_knows_that_the_server_has_none(
+    before: list[Op],
+) -> None:
+    state = rows.gone(clean(image("1", name="old")), 2)
+    after = edited(state, *before, DELETE)
+    assert (after.remote, after.moved) == (None, True)
+    assert after.base == state.base
+    assert rows.discard(after, [op.id for op in after.ops], ME).local is None
+
+
 def test_only_changed_columns_cover_the_servers() -> None:
     state = edited(clean(image("1", name="old", size=5)), UPDATE)
     sent = rows.sending(state, "op1")
