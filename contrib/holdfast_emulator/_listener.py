@@ -78,7 +78,12 @@ class Listener:
             if connection.transport is not None:
                 connection.transport.abort()
         await self._wait(seconds)
-        await self._listen(self._runner)
+        back = asyncio.ensure_future(self._listen(self._runner))
+        try:
+            await asyncio.shield(back)
+        except asyncio.CancelledError:
+            await back  # half open, it would be nobody's to close
+            raise
 
     async def _listen(self, runner: web.AppRunner) -> None:
         self._site = web.TCPSite(runner, self._host, self._port)

@@ -7,8 +7,9 @@ of this storage's own tables are numbered scripts, each one transaction.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -181,9 +182,15 @@ def check_identity(path: Path, *, application: int, version: int) -> None:
 
 def statements(first: int, last: int) -> Iterator[str]:
     """Yield what brings the own tables from one format to another."""
-    for script in _SCRIPTS[first:last]:
-        # executescript() would commit first.
-        yield from script.read_text("utf-8").split(";\n")
+    for number in range(first, last):
+        yield from _statements_of(number)
+
+
+@cache
+def _statements_of(number: int) -> Sequence[str]:
+    """Read a script once: a process may lose the right to read its own program."""
+    # executescript() would commit first.
+    return tuple(_SCRIPTS[number].read_text("utf-8").split(";\n"))
 
 
 def upgrade(database: Database) -> None:
