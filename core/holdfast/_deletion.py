@@ -85,16 +85,9 @@ class Deletion:
         if verdict is Verdict.GO or (verdict is Verdict.WAIT and not deletes.waiting):
             return None
         extent = Extent(count, of)
-        issue = IssueState(
-            id=self._engine.environment.ids.new(),
-            kind=IssueKind.DELETION,
-            table=table,
-            row_id="",
-            ops=tuple(op.id for op in deletes.ops),
-            code="",
-            message=guards.deletion(extent),
-            raised=self._engine.now(),
-            extent=extent,
+        message = guards.deletion(extent)
+        issue = self._engine.issue(
+            IssueKind.DELETION, table, message, ops=deletes.ops, extent=extent
         )
         await self._hold(issue, deletes.waiting, known)
         return issue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -18,12 +18,13 @@ from holdfast._rules import Views
 from holdfast._scopes import TableScope
 from holdfast._setup import Setup
 from holdfast._store import Store, Writes
-from holdfast._tables import SCOPES
+from holdfast._tables import SCOPES, IssueState
 from holdfast.contracts import Environment, Transport
 from holdfast.errors import NotDownloaded, StorageError, UnknownTable
-from holdfast.model import Asking, Caller, Scope
+from holdfast.model import Asking, Caller, Op, Scope
 from holdfast.plugins import Plugins
 from holdfast.schema import TableSchema
+from holdfast.status import Extent, IssueKind
 from holdfast.values import instant_cell
 
 T = TypeVar("T")
@@ -100,6 +101,32 @@ class Engine:
     def author(self) -> Author:
         """Who writes locally."""
         return Author(self.meta.get("user", ""))
+
+    def issue(
+        self,
+        kind: IssueKind,
+        table: str,
+        message: str,
+        *,
+        row_id: str = "",
+        ops: Iterable[Op] = (),
+        code: str = "",
+        extent: Extent | None = None,
+        subject: str | None = None,
+    ) -> IssueState:
+        """Return a new issue, raised now; whoever makes it stores it."""
+        return IssueState(
+            id=self.environment.ids.new(),
+            kind=kind,
+            table=table,
+            row_id=row_id,
+            ops=tuple(op.id for op in ops),
+            code=code,
+            message=message,
+            raised=self.now(),
+            extent=extent,
+            subject=subject,
+        )
 
     def scope(self, table: str) -> TableScope:
         """Return the scope of a table.

@@ -132,9 +132,8 @@ class Quarantine:
             if row is not None and row.row_id is not None:
                 writes.put(QUARANTINE, replace(row, due=True).record())
             else:
-                state = (await self._store.scope_states()).get(issue.table)
-                if state is not None:
-                    writes.put(SCOPES, state.restarted(state.fingerprint).record())
+                state = await self._store.scope_state(issue.table)
+                writes.put(SCOPES, state.restarted(state.fingerprint).record())
             await self._store.commit(writes)
 
     async def payload(self, issue: IssueState) -> str | None:
@@ -149,7 +148,13 @@ class Quarantine:
         return await self._store.count(QUARANTINE, equals("table_name", table))
 
     def _about(self, row: plan.Quarantined) -> IssueState:
-        return self._issue(row.table, row.row_id or "", plan.about(row), subject=row.key)
+        return self._engine.issue(
+            IssueKind.UNREADABLE,
+            row.table,
+            plan.about(row),
+            row_id=row.row_id or "",
+            subject=row.key,
+        )
 
     async def _about_all(self, table: str, count: int, known: Sequence[IssueState]) -> IssueState:
         of = await self._store.count(table)
@@ -157,29 +162,7 @@ class Quarantine:
         for issue in known:
             if issue.subject is None:
                 return replace(issue, message=message, extent=extent)
-        return self._issue(table, "", message, extent=extent)
-
-    def _issue(
-        self,
-        table: str,
-        row_id: str,
-        message: str,
-        *,
-        subject: str | None = None,
-        extent: Extent | None = None,
-    ) -> IssueState:
-        return IssueState(
-            id=self._engine.environment.ids.new(),
-            kind=IssueKind.UNREADABLE,
-            table=table,
-            row_id=row_id,
-            ops=(),
-            code="",
-            message=message,
-            raised=self._engine.now(),
-            extent=extent,
-            subject=subject,
-        )
+        return self._engine.issue(IssueKind.UNREADABLE, table, message, extent=extent)
 
 
 def _sound(row: Record | Unreadable, scope: TableScope) -> Record | Unreadable:

@@ -118,8 +118,8 @@ class Removal:
         :raises IssueNotFound: more would go now than it said
         """
         scope = self._engine.scope(issue.table)
-        state = (await self._store.scope_states()).get(issue.table)
-        if state is None or state.fingerprint != scope.fingerprint:
+        state = await self._store.scope_state(issue.table)
+        if state.fingerprint != scope.fingerprint:
             raise IssueNotFound(issue.id, guards.OVERTAKEN)
         now = sum((await self._causes(scope)).values())
         assert issue.extent is not None
@@ -140,9 +140,8 @@ class Removal:
     ) -> None:
         async with self._store.lock:
             writes = Writes()
-            state = (await self._store.scope_states()).get(issue.table)
-            if state is not None:
-                writes.put(SCOPES, change(state).record())
+            state = await self._store.scope_state(issue.table)
+            writes.put(SCOPES, change(state).record())
             writes.delete(ISSUES, issue.id)
             await self._store.commit(writes)
 
@@ -150,17 +149,8 @@ class Removal:
         return next(iter(await self._store.issues_about(table, IssueKind.REMOVAL)), None)
 
     def _question(self, table: str, extent: Extent) -> IssueState:
-        return IssueState(
-            id=self._engine.environment.ids.new(),
-            kind=IssueKind.REMOVAL,
-            table=table,
-            row_id="",
-            ops=(),
-            code="",
-            message=guards.removal(extent),
-            raised=self._engine.now(),
-            extent=extent,
-        )
+        message = guards.removal(extent)
+        return self._engine.issue(IssueKind.REMOVAL, table, message, extent=extent)
 
     async def _causes(self, scope: TableScope) -> dict[Cause, int]:
         """Count the clean rows that no rule admits, by what has become of them."""

@@ -201,15 +201,8 @@ class Upload:
     def _issue(
         self, kind: IssueKind, state: RowState, ops: Sequence[Op], code: str, message: str
     ) -> IssueState:
-        return IssueState(
-            id=self._engine.environment.ids.new(),
-            kind=kind,
-            table=state.table,
-            row_id=state.row_id,
-            ops=tuple(op.id for op in ops),
-            code=code,
-            message=message,
-            raised=self._engine.now(),
+        return self._engine.issue(
+            kind, state.table, message, row_id=state.row_id, ops=ops, code=code
         )
 
     def _raised(self, issue: IssueState) -> None:
