@@ -11,6 +11,7 @@ from holdfast.errors import IssueNotFound, StorageFull
 from holdfast.model import OpState, Outcome, Scope, Unit, Unknown
 from holdfast.status import Issue, IssueKind
 from holdfast.testing import MemoryServer
+from support.breaking import disk_full
 from support.world import ACCOUNT, CONTACT, World, names
 
 MANY = 60
@@ -311,19 +312,8 @@ async def test_a_yes_that_breaks_off_is_good_for_those_it_reached(
         await delete(replica, ids)
         await replica.sync()
         issue = await held(replica)
-        write, written = replica._store.storage.write, 0
-
-        async def full(changes: object) -> None:
-            nonlocal written
-            written += 1
-            if written == 2:
-                raise StorageFull("memory")
-            await write(changes)  # type: ignore[arg-type]
-
-        with monkeypatch.context() as patched:
-            patched.setattr(replica._store.storage, "write", full)
-            with pytest.raises(StorageFull):
-                await replica.allow(issue.id)
+        with disk_full(replica, at_write=2), pytest.raises(StorageFull):
+            await replica.allow(issue.id)
         await replica.sync()
         assert there(world) == MANY - 25
         await replica.allow((await held(replica)).id)

@@ -15,6 +15,7 @@ from holdfast.filters import Expression
 from holdfast.model import Page, Record, Scope, Unreadable
 from holdfast.status import Availability, Cause, Issue, IssueKind
 from holdfast.testing import MemoryServer
+from support.breaking import cable_cut, disk_full
 from support.world import ACCOUNT, CONTACT, World, names
 
 MANY = 60
@@ -133,24 +134,13 @@ async def test_many_small_pages_do_not_make_few_of_many(world: World) -> None:
         await held(replica)
 
 
-async def test_a_cycle_that_breaks_off_counts_with_the_next(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cycle_that_breaks_off_counts_with_the_next(world: World) -> None:
     """The checkpoint is past the first page of tombstones; none of them is lost or let go."""
     ids = fill(world, MANY)
     async with world.replica() as replica:
         await replica.download()
         delete(world, ids)
-        pull = replica._engine.transport.pull
-
-        async def cut(scope: Scope, checkpoint: str | None) -> AsyncIterator[Page]:
-            async for page in pull(scope, checkpoint):
-                yield page
-                if page.tombstones:
-                    raise Unreachable("the cable was cut")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(replica._engine.transport, "pull", cut)
+        with cable_cut(replica, behind=lambda page: bool(page.tombstones)):
             assert (await replica.sync()).failure is not None
     async with world.replica() as replica:
         assert await count(replica) == MANY
@@ -239,9 +229,7 @@ async def test_a_later_larger_removal_asks_again(world: World) -> None:
         assert await count(replica) == 0, "thirty-nine are fewer than fifty"
 
 
-async def test_a_yes_does_not_cover_what_was_noted_since(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_yes_does_not_cover_what_was_noted_since(world: World) -> None:
     ids = fill(world, 100)
     async with world.replica() as replica:
         await replica.download()
@@ -249,15 +237,7 @@ async def test_a_yes_does_not_cover_what_was_noted_since(
         await replica.sync()
         issue = await held(replica)
         delete(world, ids[60:70])
-        pull = replica._engine.transport.pull
-
-        async def cut(scope: Scope, checkpoint: str | None) -> AsyncIterator[Page]:
-            async for page in pull(scope, checkpoint):
-                yield page
-                raise Unreachable("the cable was cut")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(replica._engine.transport, "pull", cut)
+        with cable_cut(replica, behind=lambda _: True):
             await replica.sync()
         with pytest.raises(IssueNotFound, match="60 rows, and now 70 would go; the next sync asks"):
             await replica.allow(issue.id)
@@ -423,22 +403,12 @@ async def test_a_server_that_says_nothing_is_there_does_not_empty_a_table(
         assert (await replica.status()).synced
 
 
-async def test_a_first_download_asks_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_first_download_asks_nobody(world: World) -> None:
     """A table that was never whole has nothing that anybody relied on."""
     ids = fill(world, 100)
     async with world.replica() as replica:
-        pull = replica._engine.transport.pull
-
-        async def cut(scope: Scope, checkpoint: str | None) -> AsyncIterator[Page]:
-            async for page in pull(scope, checkpoint):
-                yield page
-                if page.last:
-                    raise Unreachable("the cable was cut")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(replica._engine.transport, "pull", cut)
-            with pytest.raises(Unreachable):
-                await replica.download()
+        with cable_cut(replica, behind=lambda page: page.last), pytest.raises(Unreachable):
+            await replica.download()
         delete(world, ids)
         assert (await replica.download()).complete
         assert await count(replica) == 0
@@ -609,19 +579,8 @@ async def test_a_yes_that_breaks_off_leaves_the_question_open(
         delete(world, ids)
         await replica.sync()
         issue = await held(replica)
-        write, written = replica._store.storage.write, 0
-
-        async def full(changes: object) -> None:
-            nonlocal written
-            written += 1
-            if written == 2:
-                raise StorageFull("memory")
-            await write(changes)  # type: ignore[arg-type]
-
-        with monkeypatch.context() as patched:
-            patched.setattr(replica._store.storage, "write", full)
-            with pytest.raises(StorageFull):
-                await replica.allow(issue.id)
+        with disk_full(replica, at_write=2), pytest.raises(StorageFull):
+            await replica.allow(issue.id)
         assert await count(replica) == 40
         await replica.allow(issue.id)
         assert await count(replica) == 0
