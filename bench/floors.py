@@ -63,27 +63,34 @@ def connected(path: Path, *pragmas: str) -> sqlite3.Connection:
 # --- plain --------------------------------------------------------------------------------------
 
 
-async def plain(origin: str, path: Path, link: str | None = None) -> str:
+async def plain(origin: str, path: Path) -> None:
     """Read page after page: aiohttp, orjson, one ``executemany`` in one transaction a page."""
     database = connected(path, "synchronous = NORMAL")
-    link = link or origin + FIRST_PAGE
-    async with aiohttp.ClientSession(headers={**TOKEN, **PREFER}) as http:
-        while True:
-            async with http.get(link) as reply:
-                page = orjson.loads(await reply.read())
-            rows = [
-                (*(row.get(name) for name in WIRE_NAMES), row["@odata.etag"])
-                for row in page["value"]
-            ]
-            database.execute("BEGIN")
-            database.executemany(INSERT, rows)
-            database.execute("COMMIT")
-            if "@odata.nextLink" not in page:
-                break
-            link = page["@odata.nextLink"]
+    async with session() as http:
+        await read(http, database, origin + FIRST_PAGE)
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
-    return str(page["@odata.deltaLink"])
+
+
+def session() -> aiohttp.ClientSession:
+    """Return what asks for pages."""
+    return aiohttp.ClientSession(headers={**TOKEN, **PREFER})
+
+
+async def read(http: aiohttp.ClientSession, database: sqlite3.Connection, link: str) -> str:
+    """Read from a link to the end, and return the link for what comes later."""
+    while True:
+        async with http.get(link) as reply:
+            page = orjson.loads(await reply.read())
+        rows = [
+            (*(row.get(name) for name in WIRE_NAMES), row["@odata.etag"]) for row in page["value"]
+        ]
+        database.execute("BEGIN")
+        database.executemany(INSERT, rows)
+        database.execute("COMMIT")
+        if "@odata.nextLink" not in page:
+            return str(page["@odata.deltaLink"])
+        link = page["@odata.nextLink"]
 
 
 # --- tuned --------------------------------------------------------------------------------------
@@ -111,15 +118,14 @@ Row: Final = msgspec.defstruct(
 class Page(msgspec.Struct):
     value: list[Row]  # type: ignore[valid-type]  # made at run time
     next_link: str | None = msgspec.field(default=None, name="@odata.nextLink")
-    delta_link: str | None = msgspec.field(default=None, name="@odata.deltaLink")
 
 
 PAGES: Final = msgspec.json.Decoder(Page)
 
 
-async def tuned(origin: str, path: Path, link: str | None = None) -> str:
+async def tuned(origin: str, path: Path) -> None:
     """The same with a typed decoder and large pages of the file, network beside SQLite's writes."""
-    link = link or origin + FIRST_PAGE
+    link = origin + FIRST_PAGE
     pages: queue.Queue[Iterable[Any] | None] = queue.Queue(maxsize=1)
     writer = threading.Thread(target=_write, args=(path, pages))
     writer.start()
@@ -135,7 +141,6 @@ async def tuned(origin: str, path: Path, link: str | None = None) -> str:
             link = page.next_link
     pages.put(None)
     await loop.run_in_executor(None, writer.join)
-    return str(page.delta_link)
 
 
 def _write(path: Path, pages: queue.Queue[Iterable[Any] | None]) -> None:

@@ -18,7 +18,7 @@ import aiohttp
 import measuring
 from download import profile
 from measuring import Line, Measured, against, interleaved, within
-from organisation import CHANGES, TABLES
+from organisation import CHANGES, FIRST_PAGE, TABLES
 
 SYNCS: Final = 20
 MOST_CPU: Final = 50  # ms
@@ -69,12 +69,15 @@ async def delta(origin: str, folder: Path) -> None:
 async def floor(origin: str, folder: Path) -> None:
     import floors
 
-    link = await floors.plain(origin, folder / "floor.db")
+    database = floors.connected(folder / "floor.db", "synchronous = FULL")
     taken = []
-    for _ in range(SYNCS):
-        start = time.perf_counter()
-        link = await floors.plain(origin, folder / "floor.db", link)
-        taken.append(time.perf_counter() - start)
+    async with floors.session() as http:
+        link = await floors.read(http, database, origin + FIRST_PAGE)
+        for _ in range(SYNCS):
+            start = time.perf_counter()
+            link = await floors.read(http, database, link)
+            taken.append(time.perf_counter() - start)
+    database.close()
     measuring.tell(ms=statistics.median(taken) * 1000)
 
 

@@ -76,7 +76,6 @@ class Organisation:
 
     def __init__(self, emulator: str, rows: Rows, count: int) -> None:
         self.origin = ""
-        self.batches: list[tuple[str, bytes]] = []
         self._emulator = emulator
         self._rows = rows
         self._count = count
@@ -86,6 +85,8 @@ class Organisation:
         self._kept: dict[tuple[str, str, str, bytes], tuple[int, dict[str, str], bytes]] = {}
         self._version = itertools.count(count + 1)
         self._asked_for = 0
+        self._batches: list[tuple[str, bytes]] = []
+        self._recording = False
 
     def fill(self) -> None:
         """Make all pages."""
@@ -129,7 +130,8 @@ class Organisation:
         targets = list(_UPDATE.finditer(body))
         if not targets:
             return await self.asked(request)
-        self.batches.append((request.headers["Content-Type"], body))
+        if self._recording:
+            self._batches.append((request.headers["Content-Type"], body))
         parts = []
         faxes = _FAX.findall(body)
         for target, fax in zip(targets, faxes, strict=True):
@@ -166,10 +168,15 @@ class Organisation:
         asked, self._asked_for = self._asked_for, 0
         return web.Response(text=str(asked))
 
+    async def record(self, _: web.Request) -> web.Response:
+        """Keep the batches of updates from now on, and only those."""
+        self._batches, self._recording = [], True
+        return web.Response()
+
     async def recorded(self, _: web.Request) -> web.Response:
-        """Tell the batches of updates that came since this was asked last, and forget them."""
-        told = [{"kind": kind, "body": body.decode()} for kind, body in self.batches]
-        self.batches.clear()
+        """Tell the batches that were kept, and keep no others."""
+        self._recording = False
+        told = [{"kind": kind, "body": body.decode()} for kind, body in self._batches]
         return web.Response(body=msgspec.json.encode(told))
 
     async def asked(self, request: web.Request) -> web.StreamResponse:
@@ -232,6 +239,7 @@ async def main(options: Mapping[str, int]) -> None:
     application.router.add_get(f"{API}accounts", organisation.rows)
     application.router.add_post(f"{API}$batch", organisation.batch)
     application.router.add_patch(f"{API}accounts({{row}})", organisation.update)
+    application.router.add_get("/record", organisation.record)
     application.router.add_get("/recorded", organisation.recorded)
     application.router.add_get("/ids", organisation.ids)
     application.router.add_get("/asked", organisation.pages)

@@ -38,7 +38,7 @@ async def ours(origin: str, folder: Path, count: int) -> None:
         await replica.sync()  # nothing is in the way of the second
         for number, row_id in enumerate(ids):
             await table.update(row_id, {"fax": f"again {number}"})
-        await _told(origin)
+        await _ask(origin, "record")
         start, used = time.perf_counter(), time.process_time()
         report = await replica.sync()
         seconds, used = time.perf_counter() - start, time.process_time() - used
@@ -47,33 +47,28 @@ async def ours(origin: str, folder: Path, count: int) -> None:
     measuring.tell(seconds=seconds, cpu=used)
 
 
-async def _told(origin: str) -> list[dict[str, str]]:
-    async with aiohttp.ClientSession() as http, http.get(f"{origin}/recorded") as reply:
-        told: list[dict[str, str]] = json.loads(await reply.read())
-    return told
+async def _ask(origin: str, what: str) -> bytes:
+    async with aiohttp.ClientSession() as http, http.get(f"{origin}/{what}") as reply:
+        return await reply.read()
 
 
 async def floor(origin: str, folder: Path, count: int) -> None:
+    """Send what the run of ours before this has sent."""
     import floors
 
-    kept = folder.parent / f"holdfast-bench-{count}.json"
-    told = await _told(origin)
-    if told:  # by the run of ours before this
-        kept.write_text(json.dumps(told), encoding="utf-8")
-    batches = json.loads(kept.read_text(encoding="utf-8"))
+    del folder, count
+    batches = json.loads(await _ask(origin, "recorded"))
     start, used = time.perf_counter(), time.process_time()
     await floors.send(origin, batches, at_once=4)
     seconds, used = time.perf_counter() - start, time.process_time() - used
-    await _told(origin)
     measuring.tell(seconds=seconds, cpu=used)
 
 
 async def singly(origin: str, folder: Path, count: int) -> None:
     """Send updates one request after the other, each awaited."""
     del folder
+    ids: list[str] = json.loads(await _ask(origin, "ids"))[:ONE_BY_ONE]
     async with aiohttp.ClientSession(headers=TOKEN) as http:
-        async with http.get(f"{origin}/ids") as reply:
-            ids: list[str] = json.loads(await reply.read())[:ONE_BY_ONE]
         start = time.perf_counter()
         for number, row_id in enumerate(ids):
             url = f"{origin}{API}accounts({row_id})"
