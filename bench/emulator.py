@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -166,7 +167,7 @@ async def pages(folder: Path) -> AsyncIterator[Figure]:
                 body = await page_of(http, target)
                 async with bare(body) as floor:
                     one, other = await interleaved(
-                        lambda t=target: page_of(http, t), lambda f=floor: page_of(http, f)
+                        partial(page_of, http, target), partial(page_of, http, floor)
                     )
         yield Figure(
             *(f"pages of 5,000 x 30, gzip, {name}", 5000 / one, "rows/s", 50_000),

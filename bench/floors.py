@@ -134,7 +134,7 @@ async def tuned(origin: str, path: Path) -> None:
         while True:
             async with http.get(link) as reply:
                 body = await reply.read()
-            page = PAGES.decode(igzip.decompress(body))
+            page = PAGES.decode(igzip.decompress(body))  # type: ignore[no-untyped-call]  # isal
             await loop.run_in_executor(None, pages.put, page.value)
             if page.next_link is None:
                 break

@@ -114,8 +114,8 @@ def against(
     name: str, value: float, floor: float, most: float, *, unit: str = "s", digits: int = 2
 ) -> Line:
     """Return the line of a figure and its floor, which it may exceed so many times."""
-    shown = [f"{one:.{digits}f} {unit}" for one in (value, floor)]
-    return Line(name, *shown, value / floor, most)
+    shown, least = (f"{one:.{digits}f} {unit}" for one in (value, floor))
+    return Line(name, shown, least, value / floor, most)
 
 
 def within(name: str, value: float, most: float, unit: str, digits: int = 1) -> Line:
