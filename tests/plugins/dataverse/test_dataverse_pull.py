@@ -10,6 +10,7 @@ from aiohttp import web
 
 from holdfast.errors import AccessDenied, CheckpointExpired, ProtocolError, Unreachable
 from holdfast.model import Page, Scope
+from holdfast_dataverse import _pull
 from holdfast_emulator import Depth, Fault, FaultKind
 from support.dataverse import (
     NAME_ONLY,
@@ -95,6 +96,30 @@ async def test_the_next_page_comes_while_the_last_one_is_stored(world: World) ->
                 await asyncio.sleep(0)
         rest = [page async for page in pages]
     assert len(rest) == 2
+
+
+async def test_a_page_of_a_first_reading_is_handed_on_in_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever part a reading broke off behind, going on brings every row that is missing."""
+    monkeypatch.setattr(_pull, "MOST_AT_ONCE", 2)
+    for number in range(12):
+        world.account(number)
+    async with world.open(page_size=5) as transport:
+        scope = await account_scope(transport)
+        pages = await pulled(transport, scope)
+        everything = {record[0] for page in pages for record in page.records}
+        assert [len(page.records) for page in pages] == [2, 2, 1, 2, 2, 1, 2]
+        assert [page.last for page in pages] == [False] * 6 + [True]
+        here: set[object] = set()
+        for page in pages[:-1]:
+            here |= {record[0] for record in page.records}
+            rest = await pulled(transport, scope, page.checkpoint)
+            assert here | {record[0] for one in rest for record in one.records} == everything
+        for number in range(5):
+            world.account(number, name="changed")
+        (changes,) = await pulled(transport, scope, pages[-1].checkpoint)
+        assert len(changes.records) == 5, "a delta is not cut: it may say that a row is gone, too"
 
 
 async def test_a_pull_that_is_left_early_leaves_nothing_behind(world: World) -> None:
