@@ -89,7 +89,8 @@ class Stage:
             if isinstance(event, Downloading):
                 total = max(event.expected or 0, event.received)
             elif bar.disable:
-                self.say(f"  {event.table:<12} {event.received:>6,} rows read")
+                noun = "row" if event.received == 1 else "rows"
+                self.say(f"  {event.table:<12} {event.received:>6,} {noun} read")
             bar.update(tasks[event.table], completed=event.received, total=total)
 
     def status(self, status: ReplicaStatus) -> None:

@@ -81,6 +81,7 @@ async def tell(*, rows: int, folder: Path | None) -> int:
             stage.say("  two people in the field keep a copy of them, each with another policy:")
             stage.say("  client-wins: of two edits of the same row, the one in the field stands")
             stage.say("  server-wins: the one at the office stands")
+            stage.say("  of the opportunities, which are all read, they keep the open ones")
             for number, policy in enumerate(("client-wins", "server-wins")):
                 await _round(stage, url, write_profile(home, url, policy), number=number)
     except DemoFailed as error:
